@@ -1,0 +1,168 @@
+"""Recordings of raw venue frames: written one line a frame, read back through the same feed that parses the socket.
+
+A line is either a bare message, which counts as received when it was sent, or ``{"recv": seconds, "msg": message}``;
+``{"recv": seconds, "connect": true}`` marks where a connection began. A frame that is not a one-line JSON object is
+kept as a JSON string, so junk comes back as the junk it was. Files end in .jsonl, .jsonl.zst or .jsonl.gz; zstd where
+none says. Reading takes constant memory.
+"""
+
+import contextlib
+import decimal
+import gzip
+import io
+import pathlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, Any, BinaryIO
+
+import msgspec
+import zstandard
+
+from producers.feed import Feed
+from producers.session import Session
+from schemas import Record
+
+Progress = Callable[[int, int], None]  # bytes of the file read, bytes in all
+PROGRESS_LINES = 4096
+FLUSH_NS = 1_000_000_000
+
+
+class Line(msgspec.Struct, gc=False):
+    """A line with the time of its receipt."""
+
+    recv: decimal.Decimal
+    msg: msgspec.Raw = msgspec.Raw()
+    connect: bool = False
+
+
+LINE = msgspec.json.Decoder(Line)
+
+
+def records(
+    path: pathlib.Path, make: type[Feed], symbols: Sequence[str] = (), progress: Progress | None = None
+) -> Iterator[Record]:
+    """Records of a recording, refused frames as DeadLetters, in the order of the file.
+
+    ``symbols`` limits it to these; other products' frames are refused as unknown.
+
+    Raises:
+        FileNotFoundError: there is no such recording.
+    """
+    session = Session(make, symbols)
+    session.open()
+    for frame, received_ns in read(path, session.feed, progress):
+        if frame is None:
+            session.close("disconnect")
+            session.open()
+            continue
+        yield from session.receive(frame, received_ns)
+        if session.ended:
+            session.close(session.ended)
+            session.open()
+
+
+def read(path: pathlib.Path, feed: Feed, progress: Progress | None = None) -> Iterator[tuple[str | bytes | None, int]]:
+    """Frames of a recording with the ns of their receipt; None for a frame where a connection began."""
+    latest = 0
+    with opened(path) as (lines, position):
+        size = path.stat().st_size
+        for number, line in enumerate(lines):
+            if progress is not None and number % PROGRESS_LINES == 0:
+                progress(position(), size)
+            if text := line.strip():
+                frame, received_ns = _frame(text, feed)
+                latest = received_ns or latest
+                yield frame, latest
+        if progress is not None:
+            progress(size, size)
+
+
+def _frame(line: bytes, feed: Feed) -> tuple[str | bytes | None, int]:
+    try:
+        kept = LINE.decode(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return line, feed.sent_ns(line)
+    if kept.connect:
+        return None, _nanoseconds(kept.recv)
+    message = bytes(kept.msg)
+    frame = msgspec.json.decode(message, type=str) if message.startswith(b'"') else message
+    return frame, _nanoseconds(kept.recv)
+
+
+def _nanoseconds(seconds: decimal.Decimal) -> int:
+    return int(seconds * 1_000_000_000)
+
+
+@contextlib.contextmanager
+def opened(path: pathlib.Path) -> Iterator[tuple[Iterable[bytes], Callable[[], int]]]:
+    """The lines of a file by its ending, and how far into the file reading has come in bytes."""
+    with path.open("rb") as file:
+        if path.suffix == ".gz":
+            lines: IO[bytes] = io.BufferedReader(gzip.GzipFile(fileobj=file))
+        elif path.suffix == ".zst":
+            lines = io.BufferedReader(
+                zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True), buffer_size=1 << 20
+            )
+        else:
+            lines = file
+        yield lines, file.tell
+
+
+class Recorder:
+    """Writes frames as they come; what is a second old survives a kill -9.
+
+    Use as a context manager: leaving it ends the file properly. An existing recording is added to.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: BinaryIO = path.open("ab")
+        self._stream: Any = (
+            self._file if path.suffix == ".jsonl" else zstandard.ZstdCompressor(6).stream_writer(self._file)
+        )
+        self._flushed_ns = 0
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self._file.close()
+
+    def frame(self, frame: str | bytes, received_ns: int) -> None:
+        """Keep one frame."""
+        self._line(b'"msg":' + _message(frame), received_ns)
+
+    def connect(self, received_ns: int) -> None:
+        """Mark that a connection begins."""
+        self._line(b'"connect":true', received_ns)
+
+    def _line(self, rest: bytes, received_ns: int) -> None:
+        seconds, rest_ns = divmod(received_ns, 1_000_000_000)
+        self._stream.write(b'{"recv":%d.%09d,%s}\n' % (seconds, rest_ns, rest))
+        if received_ns - self._flushed_ns >= FLUSH_NS:
+            self._stream.flush()
+            self._file.flush()
+            self._flushed_ns = received_ns
+
+
+def _message(frame: str | bytes) -> bytes:
+    """A frame as it stands in a line: itself where it is a JSON object on one line, else as a JSON string."""
+    data = frame.encode("utf-8", "replace") if isinstance(frame, str) else frame
+    if b"\n" not in data and data.lstrip().startswith(b"{"):
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+            msgspec.json.decode(data)
+            return data
+    return msgspec.json.encode(data.decode("utf-8", "backslashreplace"))
+
+
+def paced(records: Iterable[Record], speed: float, sleep: Callable[[float], None] = time.sleep) -> Iterator[Record]:
+    """Records at ``speed`` times the pace of their event times."""
+    first_ns: int | None = None
+    began = time.monotonic()
+    for record in records:
+        first_ns = record.event_ns if first_ns is None else first_ns
+        early_s = (record.event_ns - first_ns) / 1e9 / speed - (time.monotonic() - began)
+        if early_s > 0:
+            sleep(early_s)
+        yield record

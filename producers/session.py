@@ -1,0 +1,95 @@
+"""The feeds of one process in succession: what survives from one connection to the next.
+
+Pure: the websocket shell and the player of recordings both run their frames through here, so that a recording takes
+the same path as the venue.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from producers.feed import Feed, Recent, Repeated, Resubscribe
+from schemas import DeadLetter, Record, Rejected
+
+PAYLOAD_LIMIT = 4 * 1024 * 1024
+
+
+@dataclasses.dataclass(slots=True)
+class Counts:
+    """What a session has met so far."""
+
+    frames: int = 0
+    records: int = 0
+    dead_letters: int = 0
+    duplicates: int = 0
+    connections: int = 0
+
+
+class Session:
+    """One feed after the other, each told what ended the one before.
+
+    ``ended`` is "" while the connection is good, else the cause for which the feed wants a new one.
+    """
+
+    def __init__(self, make: type[Feed], symbols: Sequence[str] = ()) -> None:
+        self.counts = Counts()
+        self.ended = ""
+        self._make = make
+        self._symbols = tuple(symbols)
+        self._recent = Recent()
+        self._cause = "start"
+        self._confirmed = False
+        self._feed = make(self._cause, self._recent)
+
+    @property
+    def feed(self) -> Feed:
+        """The feed of the present connection."""
+        return self._feed
+
+    def open(self) -> list[str]:
+        """Begin a connection; the frames to send on it, none where no symbols are asked for."""
+        self.counts.connections += 1
+        self.ended = ""
+        self._confirmed = False
+        self._feed = self._make(self._cause, self._recent)
+        return self._feed.subscribe(self._symbols) if self._symbols else []
+
+    def receive(self, frame: str | bytes, received_ns: int) -> list[Record]:
+        """Records of a frame, a DeadLetter where it is refused; look at ``ended`` afterwards."""
+        self.counts.frames += 1
+        try:
+            records = list(self._feed.parse(frame, received_ns))
+        except Rejected as refusal:
+            self.counts.duplicates += isinstance(refusal, Repeated)
+            return self._refuse(frame, received_ns, str(refusal))
+        except Resubscribe as refusal:
+            self.ended = refusal.cause
+            return self._refuse(frame, received_ns, refusal.reason)
+        self._confirmed = self._confirmed or bool(records)
+        self.counts.records += len(records)
+        return records
+
+    def close(self, cause: str) -> None:
+        """The connection has ended.
+
+        The next one reports ``cause``, unless this one brought nothing: then what ended the last useful one stands.
+        """
+        if self._confirmed:
+            self._cause = cause
+        self._confirmed = False
+
+    def _refuse(self, frame: str | bytes, received_ns: int, reason: str) -> list[Record]:
+        self.counts.dead_letters += 1
+        payload = frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
+        letter = DeadLetter(
+            source=self._feed.name,
+            event_ns=received_ns,
+            partition=-1,
+            offset=-1,
+            by=self._feed.name,
+            reason=reason,
+            record_key=b"",
+            payload=payload[:PAYLOAD_LIMIT],
+            size=len(payload),
+            attempts=0,
+        )
+        return [letter]
