@@ -1,0 +1,1 @@
+"""Derived topics, one a file: records in, records out."""

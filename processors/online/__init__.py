@@ -1,0 +1,1 @@
+"""Pure numerics, one idea a file; plain functions that Python and numba run alike."""

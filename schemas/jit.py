@@ -1,0 +1,34 @@
+"""How functions are compiled: ``kernel`` for numba's loops, ``shared`` for arithmetic that Python and kernels both run.
+
+numba notices a change of a kernel's own file only, not of the shared functions it calls. So compiled code is kept under
+a digest of all sources that kernels are made of: other sources, other cache.
+"""
+
+import hashlib
+import pathlib
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+from numba.extending import register_jitable
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _digest() -> str:
+    root = pathlib.Path(__file__).parent.parent
+    sources = sorted(path for folder in ("schemas", "processors") for path in (root / folder).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+
+
+numba.config.CACHE_DIR = str(pathlib.Path.home() / ".cache" / "tidemill" / _digest())  # type: ignore[attr-defined]
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function to machine code at its first call, or take it from the cache."""
+    return cast(Function, numba.njit(cache=True)(function))
+
+
+def shared(function: Function) -> Function:
+    """Leave a function as it is, and let kernels call it too."""
+    return cast(Function, register_jitable(function))
