@@ -1,0 +1,160 @@
+"""Where a record comes from, as Kafka headers: the position of its cause, and the times of its lineage.
+
+A derived record carries the position of the input that caused it. Writers repeat themselves after a crash, so every
+reader drops what it has seen: within one log the positions of one cause partition only rise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from schemas.record import Rejected
+
+POSITION_HEADER = "tidemill-position"
+TIMES_HEADER = "tidemill-times"
+
+Log = tuple[str, int]  # a topic and a partition of it
+Headers = Sequence[tuple[str, bytes | None]] | None  # as confluent-kafka and aiokafka give them
+
+
+class Position(NamedTuple):
+    """The input that caused a record, and which of its outputs on one derived topic the record is.
+
+    >>> Position("ticks", 0, 123, 1).header()
+    b'ticks:0:123:1'
+    >>> Position.parse(b"ticks:0:123:1")
+    Position(topic='ticks', partition=0, offset=123, ordinal=1)
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    ordinal: int = 0
+
+    def header(self) -> bytes:
+        """The header's value."""
+        return f"{self.topic}:{self.partition}:{self.offset}:{self.ordinal}".encode()
+
+    @classmethod
+    def parse(cls, value: bytes) -> "Position":
+        """The position in a header's value.
+
+        Raises:
+            Rejected: it is no position.
+        """
+        topic, *numbers = _text(value).split(":")
+        if not topic or len(numbers) != 3:
+            raise Rejected(f"position {value!r} is not topic:partition:offset:ordinal")
+        return cls(topic, *(_natural(number, value) for number in numbers))
+
+
+class Times(NamedTuple):
+    """When the cause of a record happened at its venue, reached us, and was written to its raw topic: ns, epoch."""
+
+    exchange_ns: int
+    received_ns: int
+    produced_ns: int
+
+    def header(self) -> bytes:
+        """The header's value."""
+        return f"{self.exchange_ns} {self.received_ns} {self.produced_ns}".encode()
+
+    @classmethod
+    def parse(cls, value: bytes) -> "Times":
+        """The times in a header's value.
+
+        Raises:
+            Rejected: they are not three times.
+        """
+        numbers = _text(value).split(" ")
+        if len(numbers) != 3:
+            raise Rejected(f"times {value!r} are not exchange_ns received_ns produced_ns")
+        return cls(*(_natural(number, value) for number in numbers))
+
+
+def position_of(headers: Headers, log: Log, offset: int) -> Position:
+    """The position of a record read at ``offset`` of ``log``; without a header it is its own cause.
+
+    Raises:
+        Rejected: the header is there and no position.
+    """
+    value = header_value(headers, POSITION_HEADER)
+    return Position(*log, offset, 0) if value is None else Position.parse(value)
+
+
+def times_of(headers: Headers) -> Times | None:
+    """The lineage times of a record, None where it carries none.
+
+    Raises:
+        Rejected: the header is there and unreadable.
+    """
+    value = header_value(headers, TIMES_HEADER)
+    return None if value is None else Times.parse(value)
+
+
+def header_value(headers: Headers, name: str) -> bytes | None:
+    """The last value of a header."""
+    return next((value for key, value in reversed(headers or ()) if key == name), None)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a reader has had of each log, so that a repeated record is taken once.
+
+    >>> seen = Seen()
+    >>> [seen.is_new(("emas", 0), Position("ticks", 0, *where)) for where in ((7, 0), (7, 1), (7, 0), (8, 0))]
+    [True, True, False, True]
+    """
+
+    _highest: dict[Log, dict[Log, tuple[int, int]]] = field(default_factory=dict)
+
+    def is_new(self, log: Log, position: Position) -> bool:
+        """Whether a record of ``log`` has a position above all before it; its position counts as seen from now on."""
+        highest = self._highest.get(log)
+        if highest is None:
+            highest = self._highest[log] = {}
+        source, place = position[:2], position[2:]
+        if place <= highest.get(source, (-1, -1)):
+            return False
+        highest[source] = place
+        return True
+
+    def forget(self, log: Log) -> None:
+        """Drop what is known of a log, as when its partition goes to another reader."""
+        self._highest.pop(log, None)
+
+    def snapshot(self) -> dict[str, dict[str, list[int]]]:
+        """What was seen as plain values, ready for msgpack or JSON."""
+        return {
+            _joined(log): {_joined(source): list(place) for source, place in highest.items()}
+            for log, highest in self._highest.items()
+        }
+
+    def restore(self, snapshot: dict[str, dict[str, list[int]]]) -> None:
+        """Continue from a snapshot."""
+        self._highest = {
+            _parted(log): {_parted(source): (place[0], place[1]) for source, place in highest.items()}
+            for log, highest in snapshot.items()
+        }
+
+
+def _joined(log: Log) -> str:
+    return f"{log[0]}:{log[1]}"
+
+
+def _parted(text: str) -> Log:
+    topic, _, partition = text.rpartition(":")
+    return topic, int(partition)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise Rejected(f"header {value[:100]!r} is not ASCII") from error
+
+
+def _natural(number: str, value: bytes) -> int:
+    if not number.isdigit() or len(number) > 19:
+        raise Rejected(f"{number[:100]!r} in header {value[:100]!r} is no whole number of at least 0")
+    return int(number)
