@@ -164,6 +164,7 @@ class Coinbase(Feed):
 
         Raises:
             Rejected: the product was not subscribed to, or the time is more than a day away.
+
         """
         if product not in self._connected:
             self.known(product)
@@ -241,6 +242,7 @@ def amount(field: str, text: str) -> float:
 
     Raises:
         Rejected: it is none, as "nan", "-1" or "1_000".
+
     """
     if not AMOUNT(text):
         raise Rejected(f"{field} {text[:50]!r} is not a non-negative number")
@@ -252,6 +254,7 @@ def positive(field: str, text: str) -> float:
 
     Raises:
         Rejected: it is none.
+
     """
     value = amount(field, text)
     if value <= 0.0:

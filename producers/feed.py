@@ -94,6 +94,7 @@ class Feed(Protocol):
         Raises:
             Rejected: the frame is malformed or unusable; nothing was yielded and nothing has changed.
             Resubscribe: what the venue sends can no longer be trusted, or it refuses to send.
+
         """
         ...
 

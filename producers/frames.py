@@ -47,6 +47,7 @@ def records(
 
     Raises:
         FileNotFoundError: there is no such recording.
+
     """
     session = Session(make, symbols)
     session.open()

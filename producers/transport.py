@@ -1,9 +1,9 @@
 """The websocket shell that runs any feed: connect, subscribe, receive, and do it again when that ends.
 
 - A connection that brings no frame for the feed's ``silence_s`` is a stall and is given up.
-- Between two attempts lies a wait drawn from [0, min(cap, base * 2^failures]) seconds: exponential backoff with full
-  jitter. ``failures`` starts again only after a connection that lived ``STEADY_S``; and attempts begin at least
-  ``SPACING_S`` apart whatever was drawn, for a venue that accepts and drops would otherwise be hammered.
+- Between two attempts lies a wait drawn from [0, min(cap, base * 2^failures)] seconds: exponential backoff with full
+  jitter. ``failures`` starts again only after a connection that lived ``steady_s``; and attempts begin at least
+  ``spacing_s`` apart whatever was drawn, for a venue that accepts and drops would otherwise be hammered.
 - A venue that says stop (HTTP 403, 418, 429) is left alone for a cap's length or for what Retry-After asks.
 - Records go to ``emit`` in the order of their frames; while ``emit`` blocks, nothing is read, so a slow taker slows
   the venue's socket and nothing is dropped.
@@ -19,25 +19,23 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
+from infra import logs, metrics
 from producers.clock import Clocks
 from producers.feed import Feed
 from producers.session import Counts, Session
-from schemas import Record
+from schemas import DeadLetter, Record, Tick
 
 SUBSCRIBE_S = 5.0  # Coinbase drops a connection that has not subscribed by then
-STEADY_S = 30.0
-SPACING_S = 1.0
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 STOP_STATUSES = frozenset({403, 418, 429})
 LONGEST_REST_S = 3600.0
 READ_PASSES = 3  # of the event loop: read the socket, wake the receiver, parse
 
 Emit = Callable[[Record], None]
-log = structlog.get_logger(__name__)
+log = logs.logger(__name__)
 
 
 class Recorder(Protocol):
@@ -49,10 +47,12 @@ class Recorder(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before connecting again."""
+    """How long to wait before connecting again, in seconds."""
 
     base_s: float = 1.0
     cap_s: float = 60.0
+    steady_s: float = 30.0
+    spacing_s: float = 1.0
 
     def wait_s(self, failures: int, chance: Callable[[], float] = random.random) -> float:
         """Full jitter: anything from nothing to the exponential bound; ``chance`` draws from [0, 1).
@@ -95,8 +95,10 @@ class Transport:
         self._backoff = Backoff() if backoff is None else backoff
         self._recorder = recorder
         self._failures = 0
+        self._duplicates = 0
         self._live_since: float | None = None
-        self._log = log.bind(feed=make.name, url=self._url)
+        self._frames = metrics.FRAMES.labels(make.name)
+        self._log = log.bind(feed=make.name)
 
     @property
     def counts(self) -> Counts:
@@ -108,11 +110,16 @@ class Transport:
 
         Raises:
             InvalidURI: the address is none.
+            Exception: what ``emit`` raised.
+
         """
-        async with asyncio.TaskGroup() as tasks:
-            if self._clocks is not None:
-                tasks.create_task(self._tell_time(self._clocks))
-            tasks.create_task(self._keep_connected())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                if self._clocks is not None:
+                    tasks.create_task(self._tell_time(self._clocks))
+                tasks.create_task(self._keep_connected())
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
 
     async def _keep_connected(self) -> None:
         while True:
@@ -120,9 +127,9 @@ class Transport:
             rest_s = await self._attempt()
             lived_s = 0.0 if self._live_since is None else time.monotonic() - self._live_since
             self._live_since = None
-            self._failures = 0 if lived_s >= STEADY_S else self._failures + 1
+            self._failures = 0 if lived_s >= self._backoff.steady_s else self._failures + 1
             wait_s = rest_s if rest_s is not None else self._backoff.wait_s(self._failures)
-            await asyncio.sleep(max(wait_s, began + SPACING_S - time.monotonic()))
+            await asyncio.sleep(max(wait_s, began + self._backoff.spacing_s - time.monotonic()))
 
     async def _attempt(self) -> float | None:
         """One connection from start to end; the rest that the venue asked for in seconds, or None."""
@@ -139,6 +146,8 @@ class Transport:
         except (OSError, EOFError, TimeoutError, InvalidHandshake, WebSocketException) as error:
             self._log.warning("connection lost", error=f"{type(error).__name__}: {error}")
         self.session.close(cause)
+        metrics.CONNECTED.labels(self.session.feed.name).set(0)
+        metrics.RECONNECTS.labels(self.session.feed.name, cause).inc()
         self._log.info("disconnected", cause=cause, failures=self._failures, **dataclasses.asdict(self.counts))
         return rest_s
 
@@ -163,7 +172,8 @@ class Transport:
             async with asyncio.timeout(SUBSCRIBE_S):
                 for request in requests:
                     await socket.send(request)
-            self._log.info("connected", connections=self.counts.connections)
+            metrics.CONNECTED.labels(self.session.feed.name).set(1)
+            self._log.info("connected", url=self._url, connections=self.counts.connections)
             while not self.session.ended:
                 self._take(await self._frame(socket))
             return self.session.ended
@@ -181,12 +191,20 @@ class Transport:
 
     def _take(self, frame: str | bytes) -> None:
         received_ns = time.time_ns()
+        self._frames.inc()
         if self._recorder is not None:
             self._recorder.frame(frame, received_ns)
         for record in self.session.receive(frame, received_ns):
+            if isinstance(record, DeadLetter):
+                self._refused(record)
             self._emit(record)
-        if self.session.ended:
-            self._log.warning("feed wants a new connection", cause=self.session.ended)
+
+    def _refused(self, letter: DeadLetter) -> None:
+        metrics.DEAD_LETTERS.labels(letter.source, letter.by).inc()
+        if self.counts.duplicates > self._duplicates:
+            self._duplicates = self.counts.duplicates
+            metrics.DUPLICATES.labels(Tick.topic).inc()
+        self._log.warning("frame refused", reason=letter.reason, bytes=letter.size, new_connection=self.session.ended)
 
     async def _tell_time(self, clocks: Clocks) -> None:
         while True:

@@ -1,0 +1,152 @@
+"""Coinbase Exchange's order book: a Tick for each change of the best quotes, so that the mid moves between trades.
+
+Wire format: docs.cdp.coinbase.com/exchange/websocket-feed/channels, channels ``level2_batch`` and ``heartbeat``. Rules:
+
+- A snapshot comes first for each product; then changes, each with the absolute size at a price, 0 removing it.
+- The changes of one message count together: between them the book may look crossed.
+- A Tick is given when the price or size of a best level has changed and both sides have levels. It has no trade, so
+  price, size and trade_id are 0 and side is empty. A snapshot without a time has that of its receipt.
+- A change that cannot be read, or a book crossed after a message, means that the book here is not the venue's: the
+  connection is given up for a new snapshot.
+- Heartbeats pass on without last_trade_id: this feed does not follow trades, so none can be missing from it.
+"""
+
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+import msgspec
+
+from producers.book import Book, Quote, Side
+from producers.coinbase import (
+    UNREADABLE,
+    Coinbase,
+    ErrorMessage,
+    HeartbeatMessage,
+    Message,
+    Moment,
+    SubscriptionsMessage,
+    amount,
+    positive,
+)
+from producers.feed import Recent, Resubscribe
+from schemas import Record, Rejected, Tick
+
+
+class SnapshotMessage(Message, tag="snapshot"):
+    """The whole book: [price, size] by level."""
+
+    product_id: str
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+    time: Moment | None = None
+
+
+class UpdateMessage(Message, tag="l2update"):
+    """Changed levels: [side, price, size]."""
+
+    product_id: str
+    changes: list[tuple[Literal["buy", "sell"], str, str]]
+    time: Moment
+
+
+class Kind(msgspec.Struct):
+    """The one field that says what a message is."""
+
+    type: str
+
+
+DECODER = msgspec.json.Decoder(SnapshotMessage | UpdateMessage | HeartbeatMessage | SubscriptionsMessage | ErrorMessage)
+KIND = msgspec.json.Decoder(Kind)
+# Messages of other channels, which a recording may hold as well; none of them changes the book.
+HARMLESS = frozenset({"heartbeat", "match", "last_match", "ticker", "status"})
+
+
+class CoinbaseLevel2(Coinbase):
+    """The book feed; its instruments are those of the ticker feed.
+
+    >>> feed = CoinbaseLevel2()
+    >>> frame = '{"type":"snapshot","product_id":"ETH-USD","bids":[["10","1"]],"asks":[["12","2"]]}'
+    >>> [type(record).__name__ for record in feed.parse(frame, 5)]
+    ['Connect', 'Tick']
+    >>> change = '"product_id":"ETH-USD","time":"1970-01-01T00:00:01Z","changes":[["buy","11","3"]]'
+    >>> [(tick.bid, tick.ask) for tick in feed.parse(f'{{"type":"l2update",{change}}}', 6)]
+    [(11.0, 12.0)]
+    """
+
+    name: ClassVar[str] = "coinbase_level2"
+    channels: ClassVar[tuple[str, ...]] = ("level2_batch", "heartbeat")
+    decoder: ClassVar[msgspec.json.Decoder[Message]] = DECODER
+
+    def __init__(self, cause: str = "start", recent: Recent | None = None) -> None:
+        super().__init__(cause, recent)
+        self._books: dict[str, Book] = {}
+        self._quotes: dict[str, Quote | None] = {}
+
+    def unreadable(self, frame: str | bytes, error: Exception) -> Exception:
+        try:
+            if KIND.decode(frame).type in HARMLESS:
+                return super().unreadable(frame, error)
+        except UNREADABLE:
+            pass
+        return Resubscribe("error", f"unreadable, perhaps a change of the book: {error}")
+
+    def records(self, message: Message, received_ns: int) -> list[Record]:
+        match message:
+            case SnapshotMessage():
+                return self._snapshot(message, received_ns)
+            case UpdateMessage():
+                return self._update(message, received_ns)
+        return super().records(message, received_ns)
+
+    def last_trade_id(self, beat: HeartbeatMessage) -> int:
+        return 0
+
+    def _snapshot(self, message: SnapshotMessage, received_ns: int) -> list[Record]:
+        product = message.product_id
+        self.known(product)
+        try:
+            event_ns = received_ns if message.time is None else self.check(product, message.time, received_ns)
+            bids, asks = ([_level(*level) for level in side] for side in (message.bids, message.asks))
+        except Rejected as refusal:
+            raise Resubscribe("error", f"snapshot of {product}: {refusal}") from refusal
+        self._books[product] = Book(bids, asks)
+        return self._quote(product, event_ns, received_ns)
+
+    def _update(self, message: UpdateMessage, received_ns: int) -> list[Record]:
+        product = message.product_id
+        self.known(product)
+        book = self._books.get(product)
+        if book is None:
+            raise Resubscribe("sequence", f"change of {product} before its snapshot")
+        try:
+            event_ns = self.check(product, message.time, received_ns)
+            changes = [(side, _level(price, size)) for side, price, size in message.changes]
+        except Rejected as refusal:
+            raise Resubscribe("error", f"change of {product}: {refusal}") from refusal
+        for side, (price, size) in changes:
+            _side(book, side).put(price, size)
+        return self._quote(product, event_ns, received_ns)
+
+    def _quote(self, product: str, event_ns: int, received_ns: int) -> list[Record]:
+        quote = self._books[product].best()
+        if quote is not None and quote.bid > quote.ask:
+            raise Resubscribe("sequence", f"crossed: {product} best bid {quote.bid} above best ask {quote.ask}")
+        if quote == self._quotes.get(product):
+            return []
+        self._quotes[product] = quote
+        if quote is None:
+            return []
+        bid, bid_size, ask, ask_size = float(quote.bid), quote.bid_size, float(quote.ask), quote.ask_size
+        records = self.connects(product, received_ns)
+        instrument = f"{self.venue}:{product}"
+        tick = Tick(instrument, event_ns, received_ns, bid, ask, bid_size, ask_size, 0.0, 0.0, "", 0, 0)
+        return [*records, tick]
+
+
+def _side(book: Book, side: str) -> Side:
+    return book.bids if side == "buy" else book.asks
+
+
+def _level(price: str, size: str) -> tuple[Decimal, float]:
+    positive("price", price)
+    return Decimal(price), amount("size", size)
