@@ -21,6 +21,8 @@ class WiringError(ValueError):
 def plan(stages: Sequence[StageType]) -> dict[str, list[StageType]]:
     """The chains of a selection: source topic to stages, each stage after those that it reads from.
 
+    The order of the selection does not matter.
+
     Raises:
         WiringError: two stages write a topic, stages read each other in a circle, or a stage reads topics of which
             only some are made in the selection.
@@ -56,7 +58,7 @@ def _makers(stages: Sequence[StageType]) -> dict[str, StageType]:
 
 def _sorted(stages: Sequence[StageType], makers: dict[str, StageType]) -> list[StageType]:
     sorter: TopologicalSorter[StageType] = TopologicalSorter()
-    for stage in stages:
+    for stage in sorted(stages, key=name):
         sorter.add(stage, *(makers[topic] for topic in sorted(_topics(stage)) if topic in makers))
     try:
         return list(sorter.static_order())
