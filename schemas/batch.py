@@ -1,0 +1,106 @@
+"""A run of one partition of a topic as columns: what sinks write, archives hold and replays yield.
+
+Every row keeps its own offset and its lineage: the position of its cause, which with the topic and partition names the
+row for ever, and the times of the hops. Stored as columns they are named ``_offset``, ``_cause_offset`` and so on, so
+that no field of a record is in their way.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from schemas.columns import Keys, Table
+from schemas.position import Position, Times
+from schemas.record import EVERY_KEY
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where each record of a run stands and where it comes from; times in ns since the epoch."""
+
+    offset: Ints
+    cause_topic: pl.Series
+    cause_partition: Ints
+    cause_offset: Ints
+    cause_ordinal: Ints
+    exchange_ns: Ints  # 0 where the record carries no times, as received_ns and produced_ns
+    received_ns: Ints
+    produced_ns: Ints
+    kafka_ns: Ints  # timestamp of the record in its log
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def take(self, rows: NDArray[Any]) -> "Lineage":
+        """Some of the rows, by index or by mask."""
+        parts = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return Lineage(*(part.filter(rows) if _masks(part, rows) else part[rows] for part in parts))
+
+    def positions(self) -> list[Position]:
+        """The position of each record's cause."""
+        numbers = (self.cause_partition, self.cause_offset, self.cause_ordinal)
+        return list(map(Position, self.cause_topic.to_list(), *(column.tolist() for column in numbers)))
+
+    def columns(self) -> dict[str, Ints | pl.Series]:
+        """The columns under the names by which they are stored."""
+        return {f"_{field.name}": getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def _masks(part: Any, rows: NDArray[Any]) -> bool:
+    return isinstance(part, pl.Series) and rows.dtype == np.bool_
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of one partition in log order; a table's ``cause`` is the index of its rows in ``lineage``.
+
+    A run may have offsets that no table has: records that could not be read, or were not asked for.
+    """
+
+    topic: str
+    partition: int
+    keys: Keys
+    tables: list[Table]
+    lineage: Lineage
+
+    def __len__(self) -> int:
+        return len(self.lineage)
+
+    def frame(self, table: Table) -> pl.DataFrame:
+        """A table with all its record's fields, and the lineage columns after them."""
+        columns: dict[str, Any] = {"_partition": np.full(len(table), self.partition, np.int64)}
+        columns |= self.lineage.take(table.cause).columns()
+        fields = {name: _field(table, name, self.keys) for name in table.record.__struct_fields__}
+        return pl.DataFrame(fields | columns)
+
+
+def _field(table: Table, name: str, keys: Keys) -> NDArray[Any] | pl.Series:
+    if name != table.record.key_field or name == EVERY_KEY:
+        return table.columns[name]
+    return pl.Series(keys.names, dtype=pl.String).gather(table.key)
+
+
+def lineage(
+    offsets: Sequence[int], positions: Sequence[Position], times: Sequence[Times | None], kafka_ns: Sequence[int]
+) -> Lineage:
+    """The lineage of a run from what was read of each of its records."""
+    causes = np.array([position[1:] for position in positions], np.int64).reshape(-1, 3).T.copy()
+    moments = np.array([time or (0, 0, 0) for time in times], np.int64).reshape(-1, 3).T.copy()
+    return Lineage(
+        offset=np.asarray(offsets, np.int64),
+        cause_topic=pl.Series([position.topic for position in positions], dtype=pl.String),
+        cause_partition=causes[0],
+        cause_offset=causes[1],
+        cause_ordinal=causes[2],
+        exchange_ns=moments[0],
+        received_ns=moments[1],
+        produced_ns=moments[2],
+        kafka_ns=np.asarray(kafka_ns, np.int64),
+    )
