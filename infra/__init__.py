@@ -1,0 +1,1 @@
+"""Plumbing: settings, brokers, logs, metrics. Knows libraries and nothing of trading."""
