@@ -40,8 +40,7 @@ class Lineage:
 
     def take(self, rows: NDArray[Any]) -> "Lineage":
         """Some of the rows, by index or by mask."""
-        parts = (getattr(self, field.name) for field in dataclasses.fields(self))
-        return Lineage(*(part.filter(rows) if _masks(part, rows) else part[rows] for part in parts))
+        return Lineage(*(_taken(getattr(self, field.name), rows) for field in dataclasses.fields(self)))
 
     def positions(self) -> list[Position]:
         """The position of each record's cause."""
@@ -51,10 +50,6 @@ class Lineage:
     def columns(self) -> dict[str, Ints | pl.Series]:
         """The columns under the names by which they are stored."""
         return {f"_{field.name}": getattr(self, field.name) for field in dataclasses.fields(self)}
-
-
-def _masks(part: Any, rows: NDArray[Any]) -> bool:
-    return isinstance(part, pl.Series) and rows.dtype == np.bool_
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +68,33 @@ class Batch:
     def __len__(self) -> int:
         return len(self.lineage)
 
+    def only(self, wanted: NDArray[np.bool_]) -> "Batch":
+        """The records of the run that ``wanted`` is true for."""
+        if wanted.all():
+            return self
+        index = np.cumsum(wanted) - 1
+        tables = [_rows(table, wanted[table.cause], index) for table in self.tables]
+        return dataclasses.replace(
+            self, tables=[table for table in tables if len(table)], lineage=self.lineage.take(wanted)
+        )
+
     def frame(self, table: Table) -> pl.DataFrame:
         """A table with all its record's fields, and the lineage columns after them."""
         columns: dict[str, Any] = {"_partition": np.full(len(table), self.partition, np.int64)}
         columns |= self.lineage.take(table.cause).columns()
         fields = {name: _field(table, name, self.keys) for name in table.record.__struct_fields__}
         return pl.DataFrame(fields | columns)
+
+
+def _rows(table: Table, wanted: NDArray[np.bool_], index: NDArray[np.int64]) -> Table:
+    columns = {name: _taken(column, wanted) for name, column in table.columns.items()}
+    return Table(table.record, index[table.cause[wanted]], table.key[wanted], columns)
+
+
+def _taken(column: Any, rows: NDArray[Any]) -> Any:
+    if isinstance(column, pl.Series):
+        return column.filter(pl.Series(rows)) if rows.dtype == np.bool_ else column.gather(rows)
+    return column[rows]
 
 
 def _field(table: Table, name: str, keys: Keys) -> NDArray[Any] | pl.Series:
@@ -104,3 +120,34 @@ def lineage(
         produced_ns=moments[2],
         kafka_ns=np.asarray(kafka_ns, np.int64),
     )
+
+
+ORDINAL_BITS = 24  # more records than that on one topic from one input would be an error of their stage
+
+
+class Fresh:
+    """Which records of a log's runs are new: ``Seen`` for columns, made for one topic and partition.
+
+    >>> run = lineage([5, 6, 7], [Position("t", 0, offset) for offset in (1, 2, 1)], [None] * 3, [0] * 3)
+    >>> Fresh().mask(run).tolist()
+    [True, True, False]
+    """
+
+    def __init__(self) -> None:
+        self._highest: dict[tuple[str, int], int] = {}
+
+    def mask(self, run: Lineage) -> NDArray[np.bool_]:
+        """Whether each record's cause lies above all before it; the run counts as seen from now on."""
+        wanted = np.ones(len(run), np.bool_)
+        for source in _sources(run):
+            rows = np.flatnonzero((run.cause_topic == source[0]).to_numpy() & (run.cause_partition == source[1]))
+            ranks = (run.cause_offset[rows] << ORDINAL_BITS) + run.cause_ordinal[rows]
+            highest = np.maximum.accumulate(np.concatenate(([self._highest.get(source, -1)], ranks)))
+            wanted[rows] = ranks > highest[:-1]
+            self._highest[source] = int(highest[-1])
+        return wanted
+
+
+def _sources(run: Lineage) -> list[tuple[str, int]]:
+    pairs = pl.DataFrame({"topic": run.cause_topic, "partition": run.cause_partition})
+    return pairs.unique(maintain_order=True).rows()
