@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import fastavro
 import numpy as np
 from fastavro.schema import to_parsing_canonical_form
+from msgspec.structs import asdict
 
 from schemas.columns import Keys, Table, tables
 from schemas.generate import definitions, history
@@ -34,6 +35,7 @@ class Codec:
     '000000000402'
     >>> Codec().decode(bytes.fromhex("000000000402"))
     Clock(event_ns=1)
+
     """
 
     def __init__(self, ids: Mapping[str, int] | None = None, schemas: Mapping[int, str] | None = None) -> None:
@@ -56,12 +58,13 @@ class Codec:
 
         Raises:
             Rejected: a value is not as the schema wants it, or the record type has no id.
+
         """
         writer = self._writer(type(record))
         writer.check(record)
         body = io.BytesIO()
         body.write(writer.header)
-        fastavro.schemaless_writer(body, writer.schema, {name: getattr(record, name) for name in writer.names})
+        fastavro.schemaless_writer(body, writer.schema, asdict(record))
         return body.getvalue()
 
     def decode(self, data: bytes | None) -> Record:
@@ -69,6 +72,7 @@ class Codec:
 
         Raises:
             Rejected: with the reason; whatever the bytes are, nothing else is raised.
+
         """
         return self._reader(schema_id(data)).decode(data or b"")
 
@@ -77,13 +81,12 @@ class Codec:
 
         Raises:
             Rejected: as ``encode`` of the first bad row.
+
         """
         packed = self._writer(table.record).pack(table, keys)
         return [self.encode(record) for record in table.records(keys)] if packed is None else packed
 
-    def decode_tables(
-        self, values: Sequence[bytes | None], keys: Keys
-    ) -> tuple[list[Table], list[tuple[int, str]]]:
+    def decode_tables(self, values: Sequence[bytes | None], keys: Keys) -> tuple[list[Table], list[tuple[int, str]]]:
         """The readable values as one table for each record type, and index and reason of each of the others.
 
         A row's cause is the index of its value; types stand in order of first appearance.

@@ -9,13 +9,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from schemas.layout import BOOLEAN, DOUBLE, LONG, NON_NEGATIVE, POSITIVE, TEXT
+from schemas.layout import ANY, BOOLEAN, DOUBLE, LONG, NON_NEGATIVE, POSITIVE, TEXT
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def schema_ids(buffer: Bytes, starts: Ints, ends: Ints) -> Ints:
     """The schema id at the front of each value, -1 where it has no header."""
     ids = np.full(len(starts), -1, np.int64)
@@ -29,7 +29,7 @@ def schema_ids(buffer: Bytes, starts: Ints, ends: Ints) -> Ints:
     return ids
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def unpack(
     buffer: Bytes, starts: Ints, ends: Ints, kinds: Ints, rules: Ints, slots: Ints, counts: Ints
 ) -> tuple[Ints, NDArray[np.float64], NDArray[np.bool_], Ints, Ints, NDArray[np.bool_]]:
@@ -56,11 +56,11 @@ def unpack(
                 place += 8
                 bits[slot, row] = word
                 number = doubles[slot, row]
-                good = abs(number) < np.inf and (
-                    number > 0.0 if rule == POSITIVE else number >= 0.0 if rule == NON_NEGATIVE else True
+                good = bool(
+                    abs(number) < np.inf and (rule == ANY or number > 0.0 or (rule == NON_NEGATIVE and number == 0.0))
                 )
             elif kind == BOOLEAN:
-                good = place < end and buffer[place] <= 1
+                good = bool(place < end and buffer[place] <= 1)
                 if good:
                     booleans[slot, row] = buffer[place] == 1
                     place += 1
@@ -73,12 +73,12 @@ def unpack(
                         break
                     word |= (byte & np.uint64(127)) << shift
                     shift += np.uint64(7)
-                    more = byte >= 128
+                    more = bool(byte >= 128)
                 value = np.int64(word >> np.uint64(1)) ^ -np.int64(word & np.uint64(1))
                 good = not more
                 if kind == LONG:
                     longs[slot, row] = value
-                    good = good and (value > 0 if rule == POSITIVE else value >= 0 if rule == NON_NEGATIVE else True)
+                    good = good and bool(rule == ANY or value > 0 or (rule == NON_NEGATIVE and value == 0))
                 elif good and 0 <= value <= end - place:
                     text_starts[slot, row] = place
                     text_lengths[slot, row] = value
@@ -91,7 +91,7 @@ def unpack(
     return longs, doubles, booleans, text_starts, text_lengths, bad
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def distinct(buffer: Bytes, starts: Ints, lengths: Ints) -> tuple[NDArray[np.int32], Ints]:
     """For each text the number of its first equal, counted over different texts; and the row of each first."""
     rows = len(starts)
@@ -128,7 +128,7 @@ def distinct(buffer: Bytes, starts: Ints, lengths: Ints) -> tuple[NDArray[np.int
     return codes, firsts[:count].copy()
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def pack(
     header: Bytes,
     longs: Ints,

@@ -41,6 +41,7 @@ class Position(NamedTuple):
 
         Raises:
             Rejected: it is no position.
+
         """
         topic, *numbers = _text(value).split(":")
         if not topic or len(numbers) != 3:
@@ -65,6 +66,7 @@ class Times(NamedTuple):
 
         Raises:
             Rejected: they are not three times.
+
         """
         numbers = _text(value).split(" ")
         if len(numbers) != 3:
@@ -77,6 +79,7 @@ def position_of(headers: Headers, log: Log, offset: int) -> Position:
 
     Raises:
         Rejected: the header is there and no position.
+
     """
     value = header_value(headers, POSITION_HEADER)
     return Position(*log, offset, 0) if value is None else Position.parse(value)
@@ -87,6 +90,7 @@ def times_of(headers: Headers) -> Times | None:
 
     Raises:
         Rejected: the header is there and unreadable.
+
     """
     value = header_value(headers, TIMES_HEADER)
     return None if value is None else Times.parse(value)

@@ -27,6 +27,7 @@ def schema_id(data: bytes | None) -> int:
 
     Raises:
         Rejected: there is no value, or no header at its front.
+
     """
     if not data:
         raise Rejected("no value" if data is None else "empty value")

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from schemas import kernels
 from schemas.checks import Checks
 from schemas.columns import ALL, Column, Keys, Table
-from schemas.layout import DOUBLE, LONG, TEXT, layout
+from schemas.kernels import Ints
+from schemas.layout import TEXT, layout
 from schemas.record import EVERY_KEY, Record, Rejected
 from schemas.wire import header
 
-Ints = NDArray[np.int64]
-_DTYPES = {"long": ("i", np.dtype(np.int64)), "double": ("f", np.dtype(np.float64)), "boolean": ("b", np.dtype(np.bool_))}
+_DTYPES = {"long": ("i", np.dtype("i8")), "double": ("f", np.dtype("f8")), "boolean": ("b", np.dtype("?"))}
 
 
 class Writer:
@@ -25,7 +25,6 @@ class Writer:
     def __init__(self, record: type[Record], definition: Mapping[str, Any], schema_id: int) -> None:
         self.record = record
         self.schema = fastavro.parse_schema(dict(definition))
-        self.names = record.__struct_fields__
         self.header = header(schema_id)
         self.check = Checks(definition)
         checks = {field["name"]: field["check"] for field in definition["fields"] if "check" in field}
@@ -43,13 +42,25 @@ class Writer:
             raise Rejected(f"{self.record.__name__}.{self.record.key_field} is '*', which is no key of its own")
         if any(bool((table.columns[low] > table.columns[high]).any()) for low, high in self.check.order):
             return None
-        numbers = {kind: self._numbers(table, kind) for kind in _DTYPES}
+        longs, doubles, booleans = (self._numbers(table, kind) for kind in ("long", "double", "boolean"))
         texts = self._texts(table, keys)
-        if texts is None or any(array is None for array in numbers.values()):
+        if texts is None or longs is None or doubles is None or booleans is None:
             return None
+        text, starts, lengths = texts
         plan = self._layout
         out, ends, good = kernels.pack(
-            self._header, *numbers.values(), *texts, plan.kinds, plan.rules, plan.slots, plan.counts, len(table)
+            self._header,
+            longs,
+            doubles,
+            booleans,
+            text,
+            starts,
+            lengths,
+            plan.kinds,
+            plan.rules,
+            plan.slots,
+            plan.counts,
+            len(table),
         )
         return _slices(out, ends) if good else None
 
