@@ -6,6 +6,7 @@ positions in ``Batch.lineage``: rows with the same topic and cause (``cause_topi
 ``cause_offset``, ``cause_ordinal``) are one record.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from schemas.batch import Batch
@@ -19,8 +20,8 @@ class Sink(Protocol):
         """Also the end of its consumer group's name."""
         ...
 
-    def write(self, batch: Batch) -> None:
-        """Store a batch; when it returns the batch must survive a kill -9.
+    def write(self, batches: Sequence[Batch]) -> None:
+        """Store some batches; when it returns they must survive a kill -9.
 
         Any exception ends the process before anything is committed.
         """
