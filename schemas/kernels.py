@@ -6,16 +6,16 @@ Longs are zigzag varints, doubles eight bytes little-endian, text a length as a 
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from schemas.jit import kernel
 from schemas.layout import ANY, BOOLEAN, DOUBLE, LONG, NON_NEGATIVE, POSITIVE, TEXT
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 
-@njit(cache=True)
+@kernel
 def schema_ids(buffer: Bytes, starts: Ints, ends: Ints) -> Ints:
     """The schema id at the front of each value, -1 where it has no header."""
     ids = np.full(len(starts), -1, np.int64)
@@ -29,7 +29,7 @@ def schema_ids(buffer: Bytes, starts: Ints, ends: Ints) -> Ints:
     return ids
 
 
-@njit(cache=True)
+@kernel
 def unpack(
     buffer: Bytes, starts: Ints, ends: Ints, kinds: Ints, rules: Ints, slots: Ints, counts: Ints
 ) -> tuple[Ints, NDArray[np.float64], NDArray[np.bool_], Ints, Ints, NDArray[np.bool_]]:
@@ -91,7 +91,7 @@ def unpack(
     return longs, doubles, booleans, text_starts, text_lengths, bad
 
 
-@njit(cache=True)
+@kernel
 def distinct(buffer: Bytes, starts: Ints, lengths: Ints) -> tuple[NDArray[np.int32], Ints]:
     """For each text the number of its first equal, counted over different texts; and the row of each first."""
     rows = len(starts)
@@ -128,7 +128,7 @@ def distinct(buffer: Bytes, starts: Ints, lengths: Ints) -> tuple[NDArray[np.int
     return codes, firsts[:count].copy()
 
 
-@njit(cache=True)
+@kernel
 def pack(
     header: Bytes,
     longs: Ints,
