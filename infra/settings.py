@@ -20,7 +20,7 @@ from infra.errors import UserError
 __all__ = ["Settings", "UserError", "load_settings"]
 
 PREFIX = "TIDEMILL_"
-NOT_SETTINGS = (f"{PREFIX}TEST_", f"{PREFIX}SECRETS_DIR")
+NOT_SETTINGS = (f"{PREFIX}TEST_", f"{PREFIX}SECRETS_DIR", f"{PREFIX}DEBUG")
 SECRETS_DIR = Path("/run/secrets")
 
 

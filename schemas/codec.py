@@ -7,7 +7,7 @@ came later taking their defaults. Every value is checked on the way in and on th
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import fastavro
 import numpy as np
@@ -29,6 +29,7 @@ class Codec:
     Args:
         ids: for each table the id of its current schema; by default as numbered in history/.
         schemas: for each id that may be met its Avro schema as JSON, those in ``ids`` included; by default history/.
+        lookup: asked for the schema of any other id that is met; None where it knows none either.
 
     >>> from schemas import Clock
     >>> Codec().encode(Clock(event_ns=1)).hex()
@@ -38,20 +39,23 @@ class Codec:
 
     """
 
-    def __init__(self, ids: Mapping[str, int] | None = None, schemas: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        ids: Mapping[str, int] | None = None,
+        schemas: Mapping[int, str] | None = None,
+        lookup: Callable[[int], str | None] | None = None,
+    ) -> None:
         current = {schema["table"]: schema for schema in definitions()}
         schemas = history() if schemas is None else schemas
         ids = committed_ids(schemas) if ids is None else ids
         self._writers = {
             record: Writer(record, current[table], ids[table]) for table, record in RECORDS.items() if table in ids
         }
-        names = {schema["name"]: table for table, schema in current.items()}
+        self._current = {schema["name"]: schema for schema in current.values()}
+        self._lookup = lookup
         self._readers: dict[int, Reader] = {}
         for number, text in schemas.items():
-            schema = json.loads(text)
-            table = names.get(schema["name"].rpartition(".")[2])
-            if table is not None:
-                self._readers[number] = Reader(RECORDS[table], current[table], schema)
+            self._learn(number, text)
 
     def encode(self, record: Record) -> bytes:
         """The bytes of a record.
@@ -127,9 +131,21 @@ class Codec:
 
     def _reader(self, number: int) -> Reader:
         reader = self._readers.get(number)
+        if reader is None and self._lookup is not None:
+            text = self._lookup(number)
+            reader = None if text is None else self._learn(number, text)
         if reader is None:
             raise Rejected(f"unknown schema id {number}")
         return reader
+
+    def _learn(self, number: int, text: str) -> Reader | None:
+        """Read an id's records from now on; None where its schema is none of ours."""
+        schema = json.loads(text)
+        current = self._current.get(schema["name"].rpartition(".")[2]) if isinstance(schema, dict) else None
+        if current is None:
+            return None
+        self._readers[number] = Reader(RECORDS[current["table"]], current, schema)
+        return self._readers[number]
 
 
 def committed_ids(schemas: Mapping[int, str]) -> dict[str, int]:
