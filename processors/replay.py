@@ -11,7 +11,7 @@ from itertools import chain as joined
 import numpy as np
 
 from processors.chain import BatchChain, EventChain, Options, Snapshot
-from processors.outputs import outputs
+from processors.derived import outputs
 from processors.runs import Run, run_of
 from processors.stage import BatchStage, Rejection, column_dtypes, reads
 from processors.wiring import StageType, plan
