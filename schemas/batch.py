@@ -49,7 +49,10 @@ class Lineage:
 
     def columns(self) -> dict[str, Ints | pl.Series]:
         """The columns under the names by which they are stored."""
-        return {f"_{field.name}": getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: getattr(self, name[1:]) for name in LINEAGE}
+
+
+LINEAGE = tuple(f"_{field.name}" for field in dataclasses.fields(Lineage))
 
 
 @dataclass(frozen=True, slots=True)

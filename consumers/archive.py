@@ -1,0 +1,65 @@
+"""Sink to Parquet files: every record of every topic under the table of its type (infra/archive.py).
+
+A batch that comes again, cut anywhere, only adds rows that reading leaves out by their offsets; a record that its
+writer has repeated at another offset keeps its cause's position, by which a replay drops it. Checkpoints are left out:
+they are of use to a worker only.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from infra import archive, metrics
+from schemas import Checkpoint, Record
+from schemas.batch import Batch
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Place = tuple[type[Record], int]  # and partition
+
+
+class Archive:
+    """Writes one file for each table, partition and day of what it is given.
+
+    >>> from schemas import Clock
+    >>> Archive(Path("archive")).name
+    'archive'
+    """
+
+    name = "archive"
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, batches: Sequence[Batch]) -> None:
+        for (record, partition), rows in gathered(batches).items():
+            for date, part in days(rows):
+                archive.write(self.root, record.table, partition, date, part)
+            metrics.ROWS.labels(record.table).inc(len(rows))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def gathered(batches: Sequence[Batch]) -> dict[Place, pl.DataFrame]:
+    """The rows of several batches by table and partition, in log order."""
+    frames: dict[Place, list[pl.DataFrame]] = {}
+    for batch in batches:
+        for table in batch.tables:
+            if len(table) and table.record is not Checkpoint:
+                frames.setdefault((table.record, batch.partition), []).append(batch.frame(table))
+    return {place: pl.concat(parts) for place, parts in frames.items()}
+
+
+def days(rows: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    """Rows cut where their event time reaches a new day; a late row stays with its neighbours."""
+    reached = np.maximum.accumulate(rows["event_ns"].to_numpy()) // archive.DAY_NS
+    cuts = [0, *(np.flatnonzero(np.diff(reached)) + 1).tolist(), len(rows)]
+    return [(_date(int(reached[begin])), rows.slice(begin, end - begin)) for begin, end in pairwise(cuts)]
+
+
+def _date(day: int) -> str:
+    return (EPOCH + timedelta(days=day)).strftime("%Y-%m-%d")
