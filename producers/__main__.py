@@ -56,10 +56,13 @@ def feed(
         raise UserError("--url and --record need a connection, which a recording and the simulator have not")
     if speed and not played:
         raise UserError("--speed is for recordings and the simulator")
+    if recording is not None and not recording.is_file():
+        raise UserError(f"--recording: no file {recording}")
+    factor = _factor(speed or ("max" if recording else "1"))
     settings, publisher = _start()
-    clock_interval_ns = settings.clock_interval_ms * MILLISECOND if clock else 0
+    interval_ns = settings.clock_interval_ms * MILLISECOND if clock else 0
     if not played:
-        _connect(known[name], symbols or DEFAULT_SYMBOLS, publisher, url, clock_interval_ns, record, seconds)
+        _connect(known[name], symbols or DEFAULT_SYMBOLS, publisher, url, interval_ns, record, seconds)
         return
     with _progress() as bar:
         source: Iterator[Record]
@@ -67,9 +70,7 @@ def feed(
             source = simulator.records(symbols or DEFAULT_SYMBOLS, time.time_ns(), seed)
         else:
             source = _recorded(recording, known[name], symbols or [], bar)
-        factor = _factor(speed or ("max" if recording else "1"))
-        records = _played(source, clock_interval_ns, factor, seconds)
-        count = publishing.play(records, publisher, name)
+        count = publishing.play(_played(source, interval_ns, factor, seconds), publisher, name)
     typer.echo(f"{count} records published, {publisher.acked} confirmed")
 
 
@@ -92,14 +93,14 @@ def _connect(
     symbols: list[str],
     publisher: Publisher,
     url: str,
-    clock_interval_ns: int,
+    interval_ns: int,
     record: Path | None,
     seconds: float | None,
 ) -> None:
     with contextlib.ExitStack() as stack:
         recorder = stack.enter_context(frames.Recorder(record)) if record else None
         outlet = publishing.Outlet(publisher, make.name)
-        transport = Transport(make, symbols, outlet, url=url, clock_interval_ns=clock_interval_ns, recorder=recorder)
+        transport = Transport(make, symbols, outlet, url=url, clock_interval_ns=interval_ns, recorder=recorder)
         try:
             asyncio.run(publishing.live(transport, publisher, seconds))
         except InvalidURI as error:
@@ -107,8 +108,6 @@ def _connect(
 
 
 def _recorded(path: Path, make: type[Feed], symbols: list[str], bar: Progress) -> Iterator[Record]:
-    if not path.is_file():
-        raise UserError(f"--recording: no file {path}")
     task = bar.add_task(path.name, total=path.stat().st_size)
     return frames.records(path, make, symbols, lambda done, total: bar.update(task, completed=done, total=total))
 

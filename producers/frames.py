@@ -1,9 +1,9 @@
 """Recordings of raw venue frames: written one line a frame, read back through the same feed that parses the socket.
 
 A line is either a bare message, which counts as received when it was sent, or ``{"recv": seconds, "msg": message}``;
-``{"recv": seconds, "connect": true}`` marks where a connection began. A frame that is not a one-line JSON object is
-kept as a JSON string, so junk comes back as the junk it was. Files end in .jsonl, .jsonl.zst or .jsonl.gz; zstd where
-none says. Reading takes constant memory.
+``{"recv": seconds, "connect": cause}`` marks where a connection began and what had ended the one before. A frame that
+is not a one-line JSON object is kept as a JSON string, so junk comes back as the junk it was. Files end in .jsonl,
+.jsonl.zst or .jsonl.gz. Reading takes constant memory.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import io
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, NamedTuple
 
 import msgspec
 import zstandard
@@ -32,7 +32,16 @@ class Line(msgspec.Struct, gc=False):
 
     recv: decimal.Decimal
     msg: msgspec.Raw = msgspec.Raw()
-    connect: bool = False
+    connect: str = ""
+
+
+class Connected(NamedTuple):
+    """In place of a frame: here a connection began; ``cause`` ended the one before."""
+
+    cause: str
+
+
+Frame = str | bytes | Connected
 
 
 LINE = msgspec.json.Decoder(Line)
@@ -52,8 +61,8 @@ def records(
     session = Session(make, symbols)
     session.open()
     for frame, received_ns in read(path, session.feed, progress):
-        if frame is None:
-            session.close("disconnect")
+        if isinstance(frame, Connected):
+            session.close(frame.cause)
             session.open()
             continue
         yield from session.receive(frame, received_ns)
@@ -62,8 +71,8 @@ def records(
             session.open()
 
 
-def read(path: pathlib.Path, feed: Feed, progress: Progress | None = None) -> Iterator[tuple[str | bytes | None, int]]:
-    """Frames of a recording with the ns of their receipt; None for a frame where a connection began."""
+def read(path: pathlib.Path, feed: Feed, progress: Progress | None = None) -> Iterator[tuple[Frame, int]]:
+    """Frames of a recording with the ns of their receipt, and where connections began."""
     latest = 0
     with opened(path) as (lines, position):
         size = path.stat().st_size
@@ -78,13 +87,13 @@ def read(path: pathlib.Path, feed: Feed, progress: Progress | None = None) -> It
             progress(size, size)
 
 
-def _frame(line: bytes, feed: Feed) -> tuple[str | bytes | None, int]:
+def _frame(line: bytes, feed: Feed) -> tuple[Frame, int]:
     try:
         kept = LINE.decode(line)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return line, feed.sent_ns(line)
     if kept.connect:
-        return None, _nanoseconds(kept.recv)
+        return Connected(kept.connect), _nanoseconds(kept.recv)
     message = bytes(kept.msg)
     frame = msgspec.json.decode(message, type=str) if message.startswith(b'"') else message
     return frame, _nanoseconds(kept.recv)
@@ -134,9 +143,9 @@ class Recorder:
         """Keep one frame."""
         self._line(b'"msg":' + _message(frame), received_ns)
 
-    def connect(self, received_ns: int) -> None:
-        """Mark that a connection begins."""
-        self._line(b'"connect":true', received_ns)
+    def connect(self, received_ns: int, cause: str) -> None:
+        """Mark that a connection begins, and what ended the one before."""
+        self._line(b'"connect":' + msgspec.json.encode(cause), received_ns)
 
     def _line(self, rest: bytes, received_ns: int) -> None:
         seconds, rest_ns = divmod(received_ns, 1_000_000_000)

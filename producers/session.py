@@ -45,6 +45,11 @@ class Session:
         """The feed of the present connection."""
         return self._feed
 
+    @property
+    def cause(self) -> str:
+        """What ended the last connection that brought anything."""
+        return self._cause
+
     def open(self) -> list[str]:
         """Begin a connection; the frames to send on it, none where no symbols are asked for."""
         self.counts.connections += 1

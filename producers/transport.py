@@ -42,7 +42,7 @@ class Recorder(Protocol):
     """Keeps frames as they come; see frames.Recorder."""
 
     def frame(self, frame: str | bytes, received_ns: int) -> None: ...
-    def connect(self, received_ns: int) -> None: ...
+    def connect(self, received_ns: int, cause: str) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,6 +65,10 @@ class Backoff:
 
 class Stalled(Exception):
     """The venue has sent nothing for too long."""
+
+
+class TakerFailed(Exception):
+    """A frame could not be kept or its records not be emitted: no fault of the connection, whatever its type."""
 
 
 class Transport:
@@ -119,7 +123,8 @@ class Transport:
                     tasks.create_task(self._tell_time(self._clocks))
                 tasks.create_task(self._keep_connected())
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+            first = group.exceptions[0]
+            raise (first.__cause__ if isinstance(first, TakerFailed) and first.__cause__ else first) from None
 
     async def _keep_connected(self) -> None:
         while True:
@@ -166,17 +171,27 @@ class Transport:
             self._url, max_size=MAX_FRAME_BYTES, max_queue=(1024, 256), open_timeout=10, close_timeout=1
         ) as socket:
             self._live_since = time.monotonic()
-            requests = self.session.open()
-            if self._recorder is not None:
-                self._recorder.connect(time.time_ns())
-            async with asyncio.timeout(SUBSCRIBE_S):
-                for request in requests:
-                    await socket.send(request)
-            metrics.CONNECTED.labels(self.session.feed.name).set(1)
-            self._log.info("connected", url=self._url, connections=self.counts.connections)
-            while not self.session.ended:
-                self._take(await self._frame(socket))
-            return self.session.ended
+            try:
+                return await self._receive(socket)
+            finally:  # left by an exception, the library would tell the venue of an error that is none of its
+                await socket.close()
+
+    async def _receive(self, socket: ClientConnection) -> str:
+        requests = self.session.open()
+        if self._recorder is not None:
+            self._recorder.connect(time.time_ns(), self.session.cause)
+        async with asyncio.timeout(SUBSCRIBE_S):
+            for request in requests:
+                await socket.send(request)
+        metrics.CONNECTED.labels(self.session.feed.name).set(1)
+        self._log.info("connected", url=self._url, connections=self.counts.connections)
+        while not self.session.ended:
+            frame = await self._frame(socket)
+            try:
+                self._take(frame)
+            except Exception as error:
+                raise TakerFailed from error
+        return self.session.ended
 
     async def _frame(self, socket: ClientConnection) -> str | bytes:
         # The wait begins anew once emit has returned, so a slow taker is never mistaken for a silent venue.

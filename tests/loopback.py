@@ -58,13 +58,15 @@ Script = Sequence[Sequence[Action] | Refuse]
 class Loopback:
     """The server; an async context manager.
 
-    ``attempts`` holds the monotonic seconds of each handshake, ``requests`` what clients have sent, by connection.
+    ``attempts`` holds the monotonic seconds of each handshake, ``requests`` what clients have sent, by connection,
+    ``closes`` the code with which each connection ended.
     ``waits`` False plays a list at once, without waiting for the client's first frame.
     """
 
     def __init__(self, script: Script, *, waits: bool = True) -> None:
         self.attempts: list[float] = []
         self.requests: list[list[str | bytes]] = []
+        self.closes: list[int | None] = []
         self._script = script
         self._waits = waits
         self._server: Server | None = None
@@ -115,6 +117,8 @@ class Loopback:
                 requests.append(request)
         except ConnectionClosed:
             pass
+        await connection.wait_closed()
+        self.closes.append(connection.close_code)
 
     async def _act(self, connection: ServerConnection, action: Action) -> None:
         match action:

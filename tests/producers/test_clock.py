@@ -27,9 +27,7 @@ def test_the_latest_clock_is_on_the_grid_due_and_newer_than_the_one_before(times
 
 
 @given(st.lists(st.integers(0, 5_000), min_size=1, max_size=40), st.integers(1, 700), st.integers(0, 900))
-def test_merged_clocks_keep_the_records_and_miss_no_grid_point(
-    times: list[int], interval_ns: int, lag_ns: int
-) -> None:
+def test_merged_clocks_keep_the_records_and_miss_no_grid_point(times: list[int], interval_ns: int, lag_ns: int) -> None:
     start = 1_000_000
     records: list[Record] = [beat(start + event_ns) for event_ns in times]
     merged = list(with_clocks(records, interval_ns, lag_ns))

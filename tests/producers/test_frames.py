@@ -16,10 +16,9 @@ from producers.coinbase import Coinbase
 from producers.coinbase_level2 import CoinbaseLevel2
 from producers.feed import Feed
 from schemas import Connect, DeadLetter, Heartbeat, Record, Tick
+from tests.data import recording
 from tests.producers.venue import START_NS, heartbeat, ticker
 
-SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data" / "coinbase"
-needs_recordings = pytest.mark.skipif(not SHARED.is_dir(), reason="no recordings: ../shared/data is not here")
 ODD_FRAMES = ["{not json", "", '"text"', "[1]", '{"a":\n1}', b"\xff\xfe", b'{"a":1}', "{\ud800}"]
 
 
@@ -28,13 +27,14 @@ def test_frames_come_back_with_the_ns_of_their_receipt(tmp_path: pathlib.Path, e
     path = tmp_path / f"deep/day{ending}"
     for part in (range(3), range(3, 5)):  # a recording is added to after a restart
         with frames.Recorder(path) as recorder:
-            recorder.connect(START_NS + part[0])
+            recorder.connect(START_NS + part[0], "start")
             for number in part:
                 recorder.frame(ticker(number), START_NS + number)
     back = list(frames.read(path, Coinbase()))
     assert [received_ns - START_NS for _, received_ns in back] == [0, 0, 1, 2, 3, 3, 4]
-    sent = [None, ticker(0), ticker(1), ticker(2), None, ticker(3), ticker(4)]
-    assert [frame and frame.decode() for frame, _ in back if not isinstance(frame, str)] == sent
+    begun = frames.Connected("start")
+    sent = [begun, ticker(0), ticker(1), ticker(2), begun, ticker(3), ticker(4)]
+    assert [frame.decode() if isinstance(frame, bytes) else frame for frame, _ in back] == sent
 
 
 @given(st.lists(st.sampled_from(ODD_FRAMES) | st.text(st.characters(codec="utf-8")), max_size=5))
@@ -43,14 +43,14 @@ def test_junk_comes_back_as_the_junk_it_was(odd: list[str | bytes]) -> None:
     with frames.Recorder(path) as recorder:
         for frame in odd:
             recorder.frame(frame, START_NS)
-    back = [frame for frame, _ in frames.read(path, Coinbase())]
+    back = [frame for frame, _ in frames.read(path, Coinbase()) if not isinstance(frame, frames.Connected)]
     assert [_text(frame) for frame in back] == [_text(frame) for frame in odd]
     path.unlink()
     path.parent.rmdir()
 
 
-def _text(frame: str | bytes | None) -> str:
-    data = frame.encode("utf-8", "replace") if isinstance(frame, str) else frame or b""
+def _text(frame: str | bytes) -> str:
+    data = frame.encode("utf-8", "replace") if isinstance(frame, str) else frame
     return data.decode("utf-8", "backslashreplace")
 
 
@@ -76,7 +76,7 @@ def test_a_marked_connection_and_a_refusing_venue_make_new_connects(tmp_path: pa
     with frames.Recorder(path) as recorder:
         for frame in (ticker(1), None, ticker(2), '{"type":"error","message":"bye"}', ticker(2), ticker(3)):
             if frame is None:
-                recorder.connect(START_NS)
+                recorder.connect(START_NS, "stall")
             else:
                 recorder.frame(frame, START_NS)
     found = [
@@ -84,7 +84,7 @@ def test_a_marked_connection_and_a_refusing_venue_make_new_connects(tmp_path: pa
         for record in frames.records(path, Coinbase)
     ]
     repeated = "repeated: ETH-USD sequence 1006 trade_id 2"
-    assert found == ["start", "tick", "disconnect", "tick", "venue says: bye: ", repeated, "error", "tick"]
+    assert found == ["start", "tick", "stall", "tick", "venue says: bye: ", repeated, "error", "tick"]
 
 
 def test_progress_goes_from_nothing_to_the_whole_file(tmp_path: pathlib.Path) -> None:
@@ -101,11 +101,10 @@ def test_progress_goes_from_nothing_to_the_whole_file(tmp_path: pathlib.Path) ->
 
 
 def counted(name: str, feed: type[Feed]) -> tuple[Counter[tuple[str, str]], list[Record]]:
-    records = list(frames.records(SHARED / name, feed))
+    records = list(frames.records(recording(f"coinbase/{name}"), feed))
     return Counter((type(record).__name__, getattr(record, "instrument", "")) for record in records), records
 
 
-@needs_recordings
 def test_the_whole_day_parses_and_exactly_its_repeats_are_refused() -> None:
     counts, records = counted("eth_usd_ticker_2025-11-25.jsonl.zst", Coinbase)
     letters = [record.reason for record in records if isinstance(record, DeadLetter)]
@@ -117,7 +116,6 @@ def test_the_whole_day_parses_and_exactly_its_repeats_are_refused() -> None:
     assert counts["Connect", "coinbase:ETH-USD"] == 1
 
 
-@needs_recordings
 def test_the_mixed_recording_gives_each_product_its_ticks() -> None:
     counts, _ = counted("mixed_btc_eth_sol_ticker_2025-11-25_17-18h.jsonl.zst", Coinbase)
     assert {key: count for key, count in counts.items() if key[0] != "Connect"} == {
@@ -127,7 +125,6 @@ def test_the_mixed_recording_gives_each_product_its_ticks() -> None:
     }
 
 
-@needs_recordings
 def test_the_recorded_book_never_crosses_and_agrees_with_the_ticker_of_the_same_recording() -> None:
     name = "cryptofeed_level2_ticker_matches.jsonl.zst"
     counts, records = counted(name, CoinbaseLevel2)

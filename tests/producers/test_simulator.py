@@ -15,9 +15,7 @@ def some(count: int, seed: int = 0) -> list[Record]:
 
 
 def test_the_same_seed_gives_the_same_frames_and_another_gives_others() -> None:
-    first, again, other = (
-        list(itertools.islice(simulator.frames(SYMBOLS, START_NS, seed), 500)) for seed in (7, 7, 8)
-    )
+    first, again, other = (list(itertools.islice(simulator.frames(SYMBOLS, START_NS, seed), 500)) for seed in (7, 7, 8))
     assert first == again != other
 
 

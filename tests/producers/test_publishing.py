@@ -1,0 +1,152 @@
+"""The shell around a feed: all is published in order and confirmed before the process ends, however that comes."""
+
+import asyncio
+import os
+import pathlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from infra.errors import UserError
+from infra.publisher import Publisher, PublishError
+from producers import __main__ as commands
+from producers import publishing
+from producers.coinbase import Coinbase
+from producers.transport import Backoff, Transport
+from schemas import Clock, Connect, Heartbeat, Record, Tick
+from tests.loopback import Loopback
+from tests.producers import venue
+from tests.producers.test_transport import heartbeat, ticker
+
+
+class Kept:
+    """Stands in for a publisher: keeps what it is given."""
+
+    def __init__(self, fails_after: int = 10**9) -> None:
+        self.records: list[Record] = []
+        self.polls = 0
+        self.flushed = False
+        self._fails_after = fails_after
+
+    def publish(self, record: Record, **_more: Any) -> None:
+        if len(self.records) >= self._fails_after:
+            raise PublishError("broker gone")
+        self.records.append(record)
+
+    def poll(self) -> None:
+        self.polls += 1
+
+    def flush(self) -> None:
+        self.flushed = True
+
+
+def as_publisher(kept: Kept) -> Publisher:
+    return cast(Publisher, kept)
+
+
+def stop_after(seconds: float, number: int) -> None:
+    threading.Timer(seconds, os.kill, (os.getpid(), number)).start()
+
+
+def live(kept: Kept, seconds: float | None, frames: list[str]) -> None:
+    async def run() -> None:
+        async with Loopback([frames]) as loopback:
+            outlet = publishing.Outlet(as_publisher(kept), "coinbase")
+            quick = Backoff(base_s=0.02, cap_s=0.05, spacing_s=0.02)
+            transport = Transport(Coinbase, ["ETH-USD"], outlet, url=loopback.url, backoff=quick)
+            await publishing.live(transport, as_publisher(kept), seconds)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_live_feed_ends_on_a_signal_with_everything_flushed(number: int) -> None:
+    kept = Kept()
+    stop_after(0.6, number)
+    live(kept, None, [venue.subscriptions("ETH-USD"), ticker(1), heartbeat(1)])
+    assert kept.flushed
+    assert [type(record) for record in kept.records if not isinstance(record, Clock)] == [Connect, Tick, Heartbeat]
+    assert sum(isinstance(record, Clock) for record in kept.records) >= 3
+    assert kept.polls >= 1  # deliveries are served although the market is silent
+
+
+def test_a_live_feed_ends_after_its_seconds() -> None:
+    kept = Kept()
+    live(kept, 0.3, [venue.subscriptions("ETH-USD"), ticker(1)])
+    assert kept.flushed
+    assert any(isinstance(record, Tick) for record in kept.records)
+
+
+def test_a_record_that_cannot_be_delivered_ends_the_feed() -> None:
+    kept = Kept(fails_after=1)
+    with pytest.raises(PublishError, match="broker gone"):
+        live(kept, 10.0, [venue.subscriptions("ETH-USD"), ticker(1)])
+    assert not kept.flushed
+
+
+def test_waiting_for_room_slows_the_feed_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept()
+    publish = kept.publish
+
+    def crowded(record: Record) -> None:
+        time.sleep(publishing.SLOW_S * 1.2)
+        publish(record)
+
+    monkeypatch.setattr(kept, "publish", crowded)
+    outlet = publishing.Outlet(as_publisher(kept), "coinbase")
+    for event_ns in (1, 2):
+        outlet(Clock(event_ns))
+    assert outlet.waits == 2
+    assert kept.records == [Clock(1), Clock(2)]
+
+
+def test_played_records_are_published_until_they_end() -> None:
+    kept = Kept()
+    records: list[Record] = [Clock(1), Heartbeat("v:S", 2, 2, 0, 0)]
+    assert publishing.play(records, as_publisher(kept), "coinbase") == 2
+    assert kept.records == records
+    assert kept.flushed
+
+
+def test_playing_ends_on_a_signal_with_everything_flushed_and_gives_the_signal_back() -> None:
+    def endless() -> Iterator[Record]:
+        for event_ns in range(10**9):
+            time.sleep(0.001)
+            yield Clock(event_ns)
+
+    kept, before = Kept(), signal.getsignal(signal.SIGTERM)
+    stop_after(0.4, signal.SIGTERM)
+    count = publishing.play(endless(), as_publisher(kept), "coinbase")
+    assert kept.flushed
+    assert count == len(kept.records) > 10
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_clocks_are_told_until_a_signal() -> None:
+    kept = Kept()
+    stop_after(0.5, signal.SIGINT)
+    publishing.tell_time(as_publisher(kept), 50_000_000)
+    times = [record.event_ns for record in kept.records]
+    assert len(times) >= 5
+    assert times == sorted(set(times))
+    assert kept.flushed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"name": "nosuch"}, "no feed 'nosuch'; there are coinbase, coinbase_level2, simulator"),
+        ({"name": "simulator", "url": "ws://here"}, "--url"),
+        ({"name": "coinbase", "speed": "2"}, "--speed"),
+        ({"name": "simulator", "speed": "fast"}, "--speed: expected max or a number above 0, not 'fast'"),
+        ({"name": "simulator", "speed": "-1"}, "--speed: expected max or a number above 0, not '-1'"),
+        ({"name": "coinbase", "recording": pathlib.Path("nosuch.jsonl")}, "--recording: no file nosuch.jsonl"),
+    ],
+)
+def test_a_users_mistake_is_told_before_anything_starts(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said.replace("--", "")):
+        commands.feed(**arguments)
