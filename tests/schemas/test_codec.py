@@ -142,6 +142,15 @@ def test_an_odd_long_that_fastavro_reads_is_read_by_both_ways() -> None:
     assert rejects == []
 
 
+def test_a_boolean_other_than_0_and_1_is_judged_by_fastavro() -> None:
+    gap = CODEC.encode(Gap("a:b", 5, "coinbase", "missed", 1, 4, 10, 12, 2, False))
+    odd = gap[:-1] + b"\x02"
+    keys = Keys()
+    (table,), rejects = CODEC.decode_tables([gap, odd], keys)
+    assert list(table.records(keys)) == [CODEC.decode(gap), CODEC.decode(odd)]
+    assert rejects == []
+
+
 def test_a_long_of_more_than_ten_bytes_is_judged_by_fastavro_in_its_place_of_the_table() -> None:
     odd = header(4) + b"\x82" + b"\x80" * 10 + b"\x00"
     around = [CODEC.encode(Clock(event_ns=number)) for number in (5, 6)]
