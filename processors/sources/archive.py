@@ -29,7 +29,12 @@ Files = dict[type[Record], list[Piece]]
 
 
 def runs(
-    root: Path, topic: str, needs: Needs | None = None, start_ns: int | None = None, end_ns: int | None = None
+    root: Path,
+    topic: str,
+    needs: Needs | None = None,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Iterator[Run]:
     """A topic's partitions one after the other; files of days that hold nothing of the stretch are not opened.
 
@@ -50,7 +55,17 @@ def runs(
     }
     for partition in sorted({piece.partition for found in files.values() for piece in found}):
         own = {record: [piece for piece in found if piece.partition == partition] for record, found in files.items()}
-        yield from _partition(topic, partition, own, wanted)
+        for run in _partition(topic, partition, own, wanted):
+            yield run
+            if progress is not None:
+                progress(len(run.batch))
+
+
+def size(root: Path, topic: str) -> int:
+    """About how many rows a topic has: offsets that the names of its files span."""
+    return sum(
+        piece.last - piece.first + 1 for record in TOPICS[topic].records for piece in archive.pieces(root, record.table)
+    )
 
 
 def _touches(piece: Piece, start_ns: int | None, end_ns: int | None) -> bool:
