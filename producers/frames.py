@@ -13,7 +13,7 @@ import io
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 import msgspec
 import zstandard
@@ -121,22 +121,23 @@ def opened(path: pathlib.Path) -> Iterator[tuple[Iterable[bytes], Callable[[], i
 class Recorder:
     """Writes frames as they come; what is a second old survives a kill -9.
 
-    Use as a context manager: leaving it ends the file properly. An existing recording is added to.
+    Use as a context manager: leaving it ends the file properly. An existing recording is added to, after what a kill
+    may have torn at its end is cut off.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = path.open("ab")
-        self._stream: Any = (
-            self._file if path.suffix == ".jsonl" else zstandard.ZstdCompressor(6).stream_writer(self._file)
-        )
+        self._file.truncate(_whole(path))
+        self._zstd: Any = None if path.suffix == ".jsonl" else zstandard.ZstdCompressor(6).stream_writer(self._file)
         self._flushed_ns = 0
 
     def __enter__(self) -> "Recorder":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()
+        if self._zstd is not None:
+            self._zstd.close()
         self._file.close()
 
     def frame(self, frame: str | bytes, received_ns: int) -> None:
@@ -149,11 +150,31 @@ class Recorder:
 
     def _line(self, rest: bytes, received_ns: int) -> None:
         seconds, rest_ns = divmod(received_ns, 1_000_000_000)
-        self._stream.write(b'{"recv":%d.%09d,%s}\n' % (seconds, rest_ns, rest))
+        (self._zstd or self._file).write(b'{"recv":%d.%09d,%s}\n' % (seconds, rest_ns, rest))
         if received_ns - self._flushed_ns >= FLUSH_NS:
-            self._stream.flush()
+            if self._zstd is not None:  # ending the frame makes all before it readable, whatever follows
+                self._zstd.flush(zstandard.FLUSH_FRAME)
             self._file.flush()
             self._flushed_ns = received_ns
+
+
+def _whole(path: pathlib.Path) -> int:
+    """How many bytes of a recording are whole: up to its last newline, or the end of its last zstd frame."""
+    whole = done = 0
+    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            done += len(chunk)
+            if path.suffix == ".jsonl":
+                whole = done - len(chunk) + chunk.rfind(b"\n") + 1 if b"\n" in chunk else whole
+                continue
+            while chunk:
+                decompressor.decompress(chunk)
+                chunk = decompressor.unused_data if decompressor.eof else b""
+                if decompressor.eof:
+                    whole = done - len(chunk)
+                    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    return whole
 
 
 def _message(frame: str | bytes) -> bytes:

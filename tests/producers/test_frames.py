@@ -54,13 +54,30 @@ def _text(frame: str | bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
-def test_a_recording_that_was_cut_off_gives_what_had_been_flushed(tmp_path: pathlib.Path) -> None:
-    path = tmp_path / "killed.jsonl.zst"
-    recorder = frames.Recorder(path)
-    for number in range(5):
-        recorder.frame(ticker(number), START_NS + number * 1_000_000_000)
-    assert len(list(frames.read(path, Coinbase()))) == 5
-    recorder.__exit__()
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.zst"])
+def test_a_recording_that_was_torn_loses_at_most_a_second_and_can_be_added_to(
+    tmp_path: pathlib.Path, ending: str
+) -> None:
+    path = tmp_path / f"whole{ending}"
+    safe = [(0, 0)]  # bytes in the file, frames that must be readable from them
+    with frames.Recorder(path) as recorder:
+        for number in range(40):
+            recorder.frame(ticker(number), START_NS + number * 250_000_000)
+            if number % 4 == 0:  # a second has passed
+                safe.append((path.stat().st_size, number + 1))
+    assert len(set(safe)) == 11
+    data = path.read_bytes()
+    kept = [frame for frame, _ in frames.read(path, Coinbase())]
+    assert len(kept) == 40
+    torn = tmp_path / f"torn{ending}"
+    for length in range(0, len(data), 97):
+        torn.write_bytes(data[:length])
+        with frames.Recorder(torn) as recorder:
+            recorder.frame(ticker(99), START_NS)
+        *before, last = (frame for frame, _ in frames.read(torn, Coinbase()))
+        assert last == ticker(99).encode()
+        assert before == kept[: len(before)]
+        assert len(before) >= max(count for size, count in safe if size <= length)
 
 
 def test_a_bare_message_counts_as_received_when_it_was_sent(tmp_path: pathlib.Path) -> None:
