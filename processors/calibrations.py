@@ -7,11 +7,18 @@ many small moves says nothing about one settlement: whether the prediction is to
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from processors.online.jump_loss import jump_loss
-from processors.stage import Stage
+from processors.online.rows import FIRST, columns_of, doubled, row_type
+from processors.stage import BatchStage, Events, NoOptions, Rejection
 from schemas import Calibration, JumpLoss
+from schemas.columns import Keys, Table
+from schemas.jit import kernel, shared
 
 MILLISECOND = 1_000_000
 
@@ -28,7 +35,26 @@ class CalibrationState:
     stale: bool = False
 
 
-class Calibrations(Stage[JumpLoss, Calibration]):
+@shared
+def is_over(state: Any, event_ns: int, settlement_ms: int) -> bool:
+    """Whether a window is open and ends by now."""
+    return state.mid > 0.0 and event_ns >= state.opened_ns + settlement_ms * MILLISECOND  # type: ignore[no-any-return]
+
+
+@shared
+def move_percent(state: Any, mid: float) -> float:
+    """The move since the window opened."""
+    return 100.0 * abs(math.log(mid / state.mid))
+
+
+@shared
+def begin(state: Any, event_ns: int, mid: float, predicted: float, low: float, high: float, stale: bool) -> None:
+    """Open a window."""
+    state.opened_ns, state.mid, state.stale = event_ns, mid, stale
+    state.predicted, state.low, state.high = predicted, low, high
+
+
+class Calibrations(BatchStage[JumpLoss, Calibration]):
     """Ends a window when a jump loss at or past its end comes, and opens the next with it.
 
     >>> stage = Calibrations("kraken:ETH-USD")
@@ -44,27 +70,68 @@ class Calibrations(Stage[JumpLoss, Calibration]):
     """
 
     State = CalibrationState
+    columns = (
+        "event_ns", "settlement_ms", "fee_percent", "mid", "jump_loss_percent", "low_percent", "high_percent", "stale"
+    )  # fmt: skip
     state: CalibrationState
 
     def on_event(self, event: JumpLoss) -> Iterator[Calibration]:
         state = self.state
-        if state.mid > 0.0:
-            state.stale |= event.stale
-            if event.event_ns < state.opened_ns + event.settlement_ms * MILLISECOND:
-                return
-            move = 100.0 * abs(math.log(event.mid / state.mid))
+        state.stale = state.stale or event.stale
+        if is_over(state, event.event_ns, event.settlement_ms):
+            opened_ns, _, predicted, low, high, stale = astuple(state)
+            move = move_percent(state, event.mid)
+            realised = jump_loss(move, event.fee_percent)
             yield Calibration(
-                instrument=self.key,
-                event_ns=event.event_ns,
-                opened_ns=state.opened_ns,
-                fee_percent=event.fee_percent,
-                predicted_percent=state.predicted,
-                low_percent=state.low,
-                high_percent=state.high,
-                move_percent=move,
-                realised_percent=jump_loss(move, event.fee_percent),
-                stale=state.stale,
+                self.key, event.event_ns, opened_ns, event.fee_percent, predicted, low, high, move, realised, stale
             )
-        self.state = CalibrationState(
-            event.event_ns, event.mid, event.jump_loss_percent, event.low_percent, event.high_percent, event.stale
-        )
+        elif state.mid > 0.0:
+            return
+        begin(
+            state, event.event_ns, event.mid, event.jump_loss_percent, event.low_percent, event.high_percent,
+            event.stale,
+        )  # fmt: skip
+
+    @classmethod
+    def on_batch(
+        cls, options: NoOptions, keys: Keys, states: NDArray[np.void], events: Events
+    ) -> tuple[list[Table], list[Rejection]]:
+        rows = _run(states, events.key, events.cause, *events.columns.values())
+        columns = columns_of(rows, ROW.names[2:])  # type: ignore[index]
+        return [Table(Calibration, rows["cause"].copy(), rows["key"].copy(), columns)], []
+
+
+ROW = row_type(
+    event_ns=np.int64,
+    opened_ns=np.int64,
+    fee_percent=np.float64,
+    predicted_percent=np.float64,
+    low_percent=np.float64,
+    high_percent=np.float64,
+    move_percent=np.float64,
+    realised_percent=np.float64,
+    stale=np.bool_,
+)
+
+
+@kernel
+def _run(states, keys, causes, event_ns, settlement_ms, fee, mid, predicted, low, high, stale):  # fmt: skip
+    rows, filled = np.empty(FIRST, ROW), 0
+    for index in range(len(keys)):
+        state, now = states[keys[index]], event_ns[index]
+        state.stale = state.stale or stale[index]
+        if is_over(state, now, settlement_ms[index]):
+            if filled == len(rows):
+                rows = doubled(rows)
+            row = rows[filled]
+            row.cause, row.key, row.event_ns, row.opened_ns = causes[index], keys[index], now, state.opened_ns
+            row.fee_percent = fee[index]
+            row.predicted_percent, row.low_percent, row.high_percent = state.predicted, state.low, state.high
+            row.move_percent = move_percent(state, mid[index])
+            row.realised_percent = jump_loss(row.move_percent, fee[index])
+            row.stale = state.stale
+            filled += 1
+        elif state.mid > 0.0:
+            continue
+        begin(state, now, mid[index], predicted[index], low[index], high[index], stale[index])
+    return rows[:filled]
