@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m bench`` runs them all, side by side, on this machine."""
