@@ -1,8 +1,8 @@
-"""The codec of a process: with the ids of a schema registry where one is configured, else with those of schemas/history.
+"""The codec of a process: with the ids of a schema registry where one is configured, else those of schemas/history.
 
-Each record's schema is registered under ``<topic>-<full name of the record>`` (so that a topic may carry several kinds),
-to be changed only in ways that let new readers read old records. An id that is met later is asked for once; one that the
-registry does not know is asked for again after a while, since it may have been registered since.
+Each record's schema is registered under ``<topic>-<full name of the record>`` (so that a topic may carry several
+kinds), to be changed only in ways that let new readers read old records. An id that is met later is asked for once; one
+that the registry does not know is asked for again after a while, since it may have been registered since.
 """
 
 import json
@@ -80,7 +80,7 @@ class Lookup:
         if asked is not None and self._now() - asked < ASK_AGAIN_S:
             return None
         try:
-            return _ask(lambda: self._client.get_schema(number)).schema_str
+            return str(_ask(lambda: self._client.get_schema(number)).schema_str)
         except SchemaRegistryError:
             if len(self._unknown) > 10_000:  # junk can name any id
                 self._unknown.clear()
@@ -101,7 +101,7 @@ def _client(settings: Settings) -> SchemaRegistryClient:
 def _register(client: SchemaRegistryClient, name: str, text: str) -> int:
     try:
         _ask(lambda: client.set_compatibility(name, COMPATIBILITY))
-        return _ask(lambda: client.register_schema(name, Schema(text, "AVRO")))
+        return int(_ask(lambda: client.register_schema(name, Schema(text, "AVRO"))))
     except SchemaRegistryError as error:
         raise UserError(f"the schema registry refuses {name}: {error.error_message}") from None
 

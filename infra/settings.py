@@ -70,6 +70,13 @@ class Settings(BaseSettings):
 
     clock_interval_ms: int = Field(100, ge=1, description="Time between two clock records, in ms.")
     checkpoint_interval_ms: int = Field(1_000, ge=1, description="Time between two checkpoints of a worker, in ms.")
+    max_batch: int = Field(10_000, ge=1, description="Records of a partition that a worker takes at once, at most.")
+    watchdog_s: float = Field(
+        60.0, gt=0, description="Time without progress, though there are records to read, after which a worker ends, in s."
+    )
+    accept_loss: bool = Field(
+        False, description="Go on where a log no longer holds what comes after a checkpoint, leaving out what it lacks."
+    )
     stages: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Options of stages by stage and option, e.g. STAGES__BUCKETS__WIDTH_MS."
     )

@@ -1,4 +1,4 @@
-"""The codec under a schema registry: whose ids it uses, what it does about others, and about a registry that is away."""
+"""The codec under a schema registry: whose ids it uses, what of others, and what of a registry that is away."""
 
 import json
 from collections.abc import Iterator
