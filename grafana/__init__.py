@@ -1,0 +1,1 @@
+"""Dashboards on the history: one dashboard a file, written in Python, built to JSON."""
