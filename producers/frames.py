@@ -13,7 +13,7 @@ import io
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 import msgspec
 import zstandard
