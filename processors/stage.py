@@ -156,7 +156,22 @@ def stages(package: str = "processors") -> list[type[Stage[Any, Any]]]:
 
 
 # Modules of processors/ that run stages and so are none: importing them would drag in brokers and Faust.
-SHELLS = frozenset({"__main__", "app", "chain", "checkpoints", "replay", "sources", "stage", "transport", "worker"})
+SHELLS = frozenset(
+    {
+        "__main__",
+        "app",
+        "chain",
+        "checkpoints",
+        "deliveries",
+        "partition",
+        "replay",
+        "replay_cli",
+        "sources",
+        "stage",
+        "transport",
+        "worker",
+    }
+)
 
 
 def initial_states(stage: type[BatchStage[Any, Any]], count: int) -> NDArray[np.void]:

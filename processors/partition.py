@@ -1,0 +1,200 @@
+"""One partition of a source topic: its chain, where it stands, and what it has yet to acknowledge.
+
+``work`` turns a run of messages into derived records on their way; ``cut`` takes a snapshot, synchronously, and parts
+what came before it from what will come after.
+"""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from confluent_kafka import Message
+
+from infra import metrics
+from processors.chain import BatchChain
+from processors.deliveries import Deliveries, Mark
+from processors.encoding import Source, dead_letters, encoded, refused
+from processors.wiring import StageType
+from schemas import Checkpoint, DeadLetter, Rejected
+from schemas.codec import Codec
+from schemas.columns import Table
+from schemas.position import POSITION_HEADER, TIMES_HEADER, Position, Seen, header_value, position_of
+
+NANOSECOND = 1e-9
+MILLISECOND = 1_000_000
+TIMES = re.compile(rb"\d{1,19} \d{1,19} \d{1,19}")
+
+Refusals = list[tuple[int, str, str]]
+
+
+class Cut(NamedTuple):
+    """A snapshot, and what stands or falls with it."""
+
+    offset: int
+    event_ns: int
+    state: dict[str, Any]
+    mark: Mark  # the records derived since the cut before
+    events: list[Any]  # Faust's, to be acknowledged
+
+
+class Partition:
+    """The live counterpart of a chain's replay over one partition."""
+
+    def __init__(
+        self,
+        topic: str,
+        number: int,
+        stages: Sequence[StageType],
+        options: Mapping[str, Any],
+        codec: Codec,
+        deliveries: Deliveries,
+        *,
+        derived: bool,
+    ) -> None:
+        self.topic, self.number = topic, number
+        self.log = (topic, number)
+        self.generation = 0
+        self.offset = 0  # of the first record not worked
+        self.saved = -1  # the offset of the checkpoint last confirmed
+        self.event_ns = 0
+        self.events: list[Any] = []
+        self._chain = BatchChain(stages, options)
+        self._codec, self._deliveries = codec, deliveries
+        self._mark = deliveries.mark()
+        self._derived, self._seen = derived, Seen()
+        self._prefix = f"{topic}:{number}:".encode()
+        self._in = metrics.RECORDS.labels(topic, "in")
+        self._batch = metrics.BATCH.labels(topic)
+        self._hops = [metrics.HOP.labels(topic, hop) for hop in ("processed", "received_to_processed")]
+
+    def restore(self, checkpoint: Checkpoint, state: Mapping[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.offset, self.event_ns = checkpoint.offset, checkpoint.event_ns
+        self.saved = checkpoint.offset
+        self._chain.restore(state["chain"])
+        self._seen.restore(state["seen"])
+
+    def cut(self) -> Cut:
+        """Snapshot the state, and start to count anew."""
+        state = {"chain": self._chain.snapshot(), "seen": self._seen.snapshot()}
+        cut = Cut(self.offset, self.event_ns, state, self._mark, self.events)
+        self._mark, self.events = self._deliveries.mark(), []
+        return cut
+
+    def work(self, run: Sequence[Message], event: Any) -> None:
+        """Take a run of records, in order; send what follows from it.
+
+        Raises:
+            PublishError: something cannot be written.
+
+        """
+        end = (run[-1].offset() or 0) + 1
+        self._in.inc(len(run))
+        self._batch.observe(len(run))
+        refusals: Refusals = []
+        if self._derived:
+            run = self._new(run, refusals)
+        if run:
+            self._work(run, refusals)
+        self.offset = end
+        self.events.append(event)
+
+    def _new(self, run: Sequence[Message], refusals: Refusals) -> list[Message]:
+        """The messages that are no re-delivery."""
+        new: list[Message] = []
+        for message in run:
+            try:
+                position = position_of(_headers(message), self.log, message.offset() or 0)
+            except Rejected as error:
+                refusals.append((len(new), "codec", str(error)))
+                new.append(message)
+                continue
+            if self._seen.is_new(self.log, position):
+                new.append(message)
+        if len(new) < len(run):
+            metrics.DUPLICATES.labels(self.topic).inc(len(run) - len(new))
+        return new
+
+    def _work(self, run: Sequence[Message], refusals: Refusals) -> None:
+        values: list[bytes | None] = [message.value() for message in run]
+        for cause, _, _ in refusals:
+            values[cause] = None  # what has no readable position must not reach a stage
+        tables, unreadable = self._codec.decode_tables(values, self._chain.keys)
+        known = {cause for cause, _, _ in refusals}
+        derived, rejections = self._chain.on_batch(tables)
+        lineage = _Lineage(run, tables)
+        self._send(derived, run, lineage)
+        refusals += refused([item for item in unreadable if item[0] not in known], rejections)
+        if refusals:
+            self._refuse(sorted(refusals, key=lambda item: item[0]), run, lineage)
+        self._observe(tables)
+
+    def _send(self, derived: list[Table], run: Sequence[Message], lineage: "_Lineage") -> None:
+        deliveries, mark, prefix, number = self._deliveries, self._mark, self._prefix, self.number
+        for made in encoded(derived, self._codec, self._chain.keys):
+            name = deliveries.name(made.topic)
+            for value, key, cause, ordinal in zip(*made[1:], strict=True):
+                position = b"%b%d:%d" % (prefix, run[cause].offset() or 0, ordinal)
+                headers = [(POSITION_HEADER, position), (TIMES_HEADER, lineage.times(cause))]
+                deliveries.send(name, value, key, number, headers, mark)
+            metrics.RECORDS.labels(made.topic, "out").inc(len(made.values))
+
+    def _refuse(self, refusals: Refusals, run: Sequence[Message], lineage: "_Lineage") -> None:
+        name, key = self._deliveries.name(DeadLetter.topic), self.topic.encode()
+        letters = dead_letters(refusals, *self.log, lambda cause: _source(run[cause]))
+        for cause, ordinal, letter in letters:
+            position = Position(self.topic, self.number, letter.offset, ordinal)
+            headers = [(POSITION_HEADER, position.header()), (TIMES_HEADER, lineage.times(cause))]
+            self._deliveries.send(name, self._codec.encode(letter), key, self.number, headers, self._mark)
+            metrics.DEAD_LETTERS.labels(self.topic, letter.by).inc()
+
+    def _observe(self, tables: list[Table]) -> None:
+        """Measure how old the newest input of the run is by now."""
+        newest = max(tables, key=lambda table: int(table.cause[-1]), default=None)
+        if newest is None:
+            return
+        self.event_ns = int(newest.columns["event_ns"][-1])
+        now_ns = time.time_ns()
+        self._hops[0].observe(max(now_ns - self.event_ns, 0) * NANOSECOND)
+        if "received_ns" in newest.columns:
+            self._hops[1].observe(max(now_ns - int(newest.columns["received_ns"][-1]), 0) * NANOSECOND)
+
+
+class _Lineage:
+    """The times header of what a batch's inputs cause: that of the input, else made from its fields."""
+
+    def __init__(self, run: Sequence[Message], tables: list[Table]) -> None:
+        self._run, self._tables = run, tables
+        self._known: dict[int, bytes] = {}
+
+    def times(self, cause: int) -> bytes:
+        """The header's value for records that an input has caused."""
+        value = self._known.get(cause)
+        if value is None:
+            value = header_value(_headers(self._run[cause]), TIMES_HEADER)
+            if value is None or not TIMES.fullmatch(value):
+                value = self._made(cause)
+            self._known[cause] = value
+        return value
+
+    def _made(self, cause: int) -> bytes:
+        written_ns = max(self._run[cause].timestamp()[1], 0) * MILLISECOND
+        for table in self._tables:
+            row = int(np.searchsorted(table.cause, cause))
+            if row < len(table) and table.cause[row] == cause:
+                exchange_ns = max(int(table.columns["event_ns"][row]), 0)
+                received = table.columns.get("received_ns")
+                received_ns = exchange_ns if received is None else max(int(received[row]), 0)
+                return b"%d %d %d" % (exchange_ns, received_ns, written_ns)
+        return b"%d %d %d" % (written_ns, written_ns, written_ns)
+
+
+def _headers(message: Message) -> Any:
+    return message.headers()
+
+
+def _source(message: Message) -> Source:
+    offset, timestamp_ms = message.offset() or 0, message.timestamp()[1]
+    return Source(offset, timestamp_ms, message.key(), message.value())
