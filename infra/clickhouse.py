@@ -5,6 +5,7 @@ has threads, so a process must not fork once it is open (start others with spawn
 the sink writes needs a server; ``tidemill status`` needs neither, it reads the topics.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,18 @@ def _why(folder: Path, error: ClickHouseError) -> str:
 
 
 def _holder(status: Path) -> str | None:
-    """The process named in a database's status file, if it lives."""
+    """The process named in a database's status file, if it lives; with its command where the system tells it."""
     try:
-        number = status.read_text().splitlines()[0].removeprefix("PID: ").strip()
-        command = Path("/proc", number, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-    except (OSError, IndexError):
+        number = int(status.read_text().splitlines()[0].removeprefix("PID: "))
+        os.kill(number, 0)  # only asks whether it is there
+    except PermissionError:
+        pass
+    except (OSError, IndexError, ValueError):
         return None
+    try:
+        command = Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return f"process {number}"
     return f"process {number} ({command[:200]})"
 
 
