@@ -105,7 +105,6 @@ class Coinbase(Feed):
     """
 
     name: ClassVar[str] = "coinbase"
-    venue: ClassVar[str] = "coinbase"
     url: ClassVar[str] = "wss://ws-feed.exchange.coinbase.com"
     silence_s: ClassVar[float] = 10.0
     channels: ClassVar[tuple[str, ...]] = ("ticker", "heartbeat")
@@ -156,7 +155,7 @@ class Coinbase(Feed):
         """The Connect that must come before a product's first record; nothing from then on."""
         if product in self._connected:
             return []
-        self._connected[product] = f"{self.venue}:{product}"
+        self._connected[product] = f"{self.name}:{product}"
         return [Connect(self._connected[product], received_ns, self.name, self._cause)]
 
     def check(self, product: str, time: datetime, received_ns: int) -> int:

@@ -138,7 +138,7 @@ class CoinbaseLevel2(Coinbase):
             return []
         bid, bid_size, ask, ask_size = float(quote.bid), quote.bid_size, float(quote.ask), quote.ask_size
         records = self.connects(product, received_ns)
-        instrument = f"{self.venue}:{product}"
+        instrument = f"{self.name}:{product}"
         tick = Tick(instrument, event_ns, received_ns, bid, ask, bid_size, ask_size, 0.0, 0.0, "", 0, 0)
         return [*records, tick]
 

@@ -69,12 +69,11 @@ class Recent:
 class Feed(Protocol):
     """What a venue's module gives; see coinbase.py for one.
 
-    ``name`` is the feed's and its module's, ``venue`` the first half of its instruments' names. A connection that
-    brings no frame for ``silence_s`` seconds is a stall.
+    ``name`` is the feed's, its module's and the first half of its instruments' names: two feeds of one venue are two
+    sources and never mix. A connection that brings no frame for ``silence_s`` seconds is a stall.
     """
 
     name: ClassVar[str]
-    venue: ClassVar[str]
     url: ClassVar[str]
     silence_s: ClassVar[float]
 

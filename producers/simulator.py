@@ -38,7 +38,6 @@ class Simulator(Coinbase):
     """Coinbase's parser under another venue's name; its frames come from :func:`frames`, not from a socket."""
 
     name: ClassVar[str] = "simulator"
-    venue: ClassVar[str] = "simulator"
     url: ClassVar[str] = ""
 
 

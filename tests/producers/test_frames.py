@@ -148,7 +148,8 @@ def test_the_recorded_book_never_crosses_and_agrees_with_the_ticker_of_the_same_
     letters = [record for record in records if isinstance(record, DeadLetter)]
     assert len(letters) == 85 + 79 + 6  # tickers, matches and last matches: not of this feed
     assert {instrument for kind, instrument in counts if kind == "Tick"} == {
-        f"coinbase:{product}" for product in ("BAND-GBP", "BAND-BTC", "YFI-BTC", "CRV-EUR", "SKL-USD", "DASH-BTC")
+        f"coinbase_level2:{product}"
+        for product in ("BAND-GBP", "BAND-BTC", "YFI-BTC", "CRV-EUR", "SKL-USD", "DASH-BTC")
     }
     quotes: dict[str, set[tuple[float, float]]] = {}
     for record in records:
@@ -157,7 +158,7 @@ def test_the_recorded_book_never_crosses_and_agrees_with_the_ticker_of_the_same_
             quotes.setdefault(record.instrument, set()).add((record.bid, record.ask))
     tickers = [json.loads(letter.payload) for letter in letters if b'"type":"ticker"' in letter.payload]
     seen = [
-        (float(frame["best_bid"]), float(frame["best_ask"])) in quotes[f"coinbase:{frame['product_id']}"]
+        (float(frame["best_bid"]), float(frame["best_ask"])) in quotes[f"coinbase_level2:{frame['product_id']}"]
         for frame in tickers
     ]
     assert sum(seen) >= 0.9 * len(seen) > 0
