@@ -32,7 +32,8 @@ def coverage(client: Client) -> pl.DataFrame:
         client,
         "SELECT instrument, min(event_ns) AS from_ns, max(event_ns) AS to_ns, "
         "toInt64(count() + sum(missed)) AS buckets, countIf(NOT stale) / buckets AS covered, "
-        "toInt64(sum(ticks)) AS ticks, max(return_percent) AS largest_percent FROM buckets FINAL GROUP BY instrument ORDER BY instrument",
+        "toInt64(sum(ticks)) AS ticks, max(return_percent) AS largest_percent "
+        "FROM buckets FINAL GROUP BY instrument ORDER BY instrument",
     )
 
 

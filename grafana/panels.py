@@ -59,6 +59,7 @@ def _common(title: str, sql: str, shape: int, description: str) -> dict[str, Any
         "targets": targets,
         "description": description,
         "maxDataPoints": 1_000,
+        "thresholds": [{"color": "green", "value": None}],
     }
 
 
@@ -86,7 +87,9 @@ def bars(title: str, sql: str, unit: str = "short", description: str = "") -> Pa
 def stat(title: str, sql: str, unit: str = "short", description: str = "", decimals: int | None = None) -> Panel:
     """The columns of one row, large."""
     common = _common(title, sql, TABLE, description)
-    return Stat(**common, format=unit, decimals=decimals, reduceCalc="lastNotNull", graphMode="none", noValue="–")
+    colour = {"mode": "thresholds"}
+    shown = {"reduceCalc": "lastNotNull", "graphMode": "none", "noValue": "–", "color": colour}
+    return Stat(**common, format=unit, decimals=decimals, **shown)
 
 
 def table(title: str, sql: str, description: str = "") -> Panel:
@@ -113,6 +116,7 @@ def instruments(*, several: bool) -> Template:
         label="Instrument",
         query="SELECT DISTINCT instrument FROM ticks ORDER BY instrument",
         dataSource=SOURCE,
+        default="$__all" if several else None,
         multi=several,
         includeAll=several,
     )

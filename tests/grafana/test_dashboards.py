@@ -96,6 +96,7 @@ def test_a_dashboard_is_valid(name: str) -> None:
     for panel in panels:
         assert panel["type"] in TYPES
         assert panel["datasource"] == SOURCE
+        assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["value"] is None
         (target,) = panel["targets"]
         assert target["datasource"] == SOURCE
         assert (target["editorType"], target["format"]) == ("sql", int(target["queryType"] == "table"))
