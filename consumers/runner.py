@@ -120,7 +120,7 @@ class Runner:
         self._stopping = True
 
     def _fetch(self) -> None:
-        messages: list[Message] = self._consumer.consume(FETCH, POLL_S)
+        messages: list[Message] = self._consumer.consume(min(FETCH, self._limits.records), POLL_S)
         for message in messages:
             error = message.error()
             if error is None:

@@ -3,6 +3,7 @@
 Reads without a group and commits nothing. A derived record that its writer has repeated is dropped by its position.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -19,6 +20,7 @@ from schemas.columns import Keys
 RECORDS = 20_000  # fetched at a time
 POLL_S = 0.5
 TIMEOUT_S = 10.0
+RETRY_S = 0.1
 MARGIN_MS = 60_000  # by which our clock may run behind a venue's
 
 Offsets = Mapping[int, tuple[int, int | None]]  # first and, where given, end offset of each partition
@@ -108,10 +110,22 @@ class Reading:
         return {found.partition: found.offset for found in self._consumer.offsets_for_times(asked, TIMEOUT_S)}
 
     def _stretch(self, partition: int, given: Offsets, firsts: Mapping[int, int]) -> tuple[int, int]:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(self._name, partition), TIMEOUT_S)
+        low, high = self._watermarks(partition)
         first, end = given.get(partition, (firsts.get(partition, low), None))
         if first < 0:  # nothing that late
             first = high
         if partition in given and not low <= first <= high:
             raise UserError(f"--offsets: {self.topic} {partition} holds {low} to {high}, not {first}")
         return max(first, low), min(high if end is None else end, high)
+
+    def _watermarks(self, partition: int) -> tuple[int, int]:
+        """First offset and end of a partition; waits for a leader, which a new or a moved one has not at once."""
+        until_s = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(TopicPartition(self._name, partition), TIMEOUT_S)
+                return int(low), int(high)
+            except KafkaException as error:
+                if time.monotonic() > until_s:
+                    raise UserError(f"{self._name} {partition} cannot be read: {error.args[0].str()}") from None
+                time.sleep(RETRY_S)
