@@ -173,8 +173,8 @@ class Buckets(BatchStage[Tick | Heartbeat | Connect | Clock, Bucket]):
             yield self._closed()
 
     def _closed(self) -> Bucket:
-        end, *rest = close(self.state, self.width_ns, self.stale_ns)
-        return Bucket(self.key, end, self.options.width_ms, *rest)
+        end_ns, *others = close(self.state, self.width_ns, self.stale_ns)
+        return Bucket(self.key, end_ns, self.options.width_ms, *others)  # type: ignore[arg-type]
 
     @classmethod
     def on_batch(
@@ -183,7 +183,7 @@ class Buckets(BatchStage[Tick | Heartbeat | Connect | Clock, Bucket]):
         rows, late = _run(
             states, keys.sorted_codes(), *events[:3], *events.columns.values(), *_numbers(options), options.fill
         )
-        columns = columns_of(rows, ROW.names[2:])
+        columns = columns_of(rows)
         columns["width_ms"] = np.full(len(rows), options.width_ms, np.int64)
         refused = [Rejection(cause, "buckets", _late(event, limit)) for cause, event, limit in late.tolist()]
         return [Table(Bucket, rows["cause"].copy(), rows["key"].copy(), columns)], refused
@@ -219,7 +219,7 @@ TICK, HEARTBEAT, CONNECT, CLOCK = range(4)
 
 
 @kernel
-def _run(
+def _run(  # type: ignore[no-untyped-def]
     states, order, kinds, keys, causes, event_ns, received_ns, bid, ask, trade_id,
     width, stale, delay, first, rebase, blind, fill,
 ):  # fmt: skip

@@ -97,7 +97,7 @@ class Calibrations(BatchStage[JumpLoss, Calibration]):
         cls, options: NoOptions, keys: Keys, states: NDArray[np.void], events: Events
     ) -> tuple[list[Table], list[Rejection]]:
         rows = _run(states, events.key, events.cause, *events.columns.values())
-        columns = columns_of(rows, ROW.names[2:])  # type: ignore[index]
+        columns = columns_of(rows)
         return [Table(Calibration, rows["cause"].copy(), rows["key"].copy(), columns)], []
 
 
@@ -115,7 +115,7 @@ ROW = row_type(
 
 
 @kernel
-def _run(states, keys, causes, event_ns, settlement_ms, fee, mid, predicted, low, high, stale):  # fmt: skip
+def _run(states, keys, causes, event_ns, settlement_ms, fee, mid, predicted, low, high, stale):  # type: ignore[no-untyped-def]
     rows, filled = np.empty(FIRST, ROW), 0
     for index in range(len(keys)):
         state, now = states[keys[index]], event_ns[index]

@@ -139,7 +139,8 @@ class BatchChain:
     def __init__(self, stages: Sequence[StageType], options: Options | None = None) -> None:
         self.keys = Keys()
         self._runners: list[_Columnar | _Keyed] = [
-            (_Columnar if issubclass(stage, BatchStage) else _Keyed)(stage, options or {}) for stage in stages
+            _Columnar(stage, options or {}) if issubclass(stage, BatchStage) else _Keyed(stage, options or {})
+            for stage in stages
         ]
 
     def on_batch(self, batch: list[Table]) -> tuple[list[Table], list[Rejection]]:
@@ -194,7 +195,7 @@ def _events(stage: type[BatchStage[Any, Any]], given: list[Table]) -> Events:
 
 def _column(given: list[Table], field: str, dtype: type) -> NDArray[Any]:
     """One field of several tables, always as a new array: a kernel compiled for it must never meet another layout."""
-    column = np.zeros(sum(map(len, given)), dtype)
+    column: NDArray[Any] = np.zeros(sum(map(len, given)), dtype)
     start = 0
     for table in given:
         if field in table.columns:

@@ -80,7 +80,7 @@ class Emas(BatchStage[Bucket, Ema]):
             states, events.key, given["width_ms"], given["return_percent"], given["ticks"], given["missed"],
             given["stale"], options.half_life_ms, options.outage == "freeze",
         )  # fmt: skip
-        columns = columns_of(rows, rows.dtype.names or ())
+        columns = columns_of(rows)
         columns |= {
             "event_ns": given["event_ns"],
             "half_life_ms": np.full(len(rows), options.half_life_ms, np.int64),
@@ -95,7 +95,7 @@ ROW = np.dtype([("mu_percent", np.float64), ("error_percent", np.float64), ("buc
 
 
 @kernel
-def _run(states, keys, width_ms, value, ticks, missed, stale, half_life, freeze):  # fmt: skip
+def _run(states, keys, width_ms, value, ticks, missed, stale, half_life, freeze):  # type: ignore[no-untyped-def]
     rows = np.empty(len(keys), ROW)
     for index in range(len(keys)):
         state, row = states[keys[index]], rows[index]

@@ -129,14 +129,13 @@ class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock, Gap]):
             row = on_tick(self.state, event.event_ns, event.received_ns, event.trade_id)
         elif type(event) is Heartbeat:
             row = on_heartbeat(self.state, event.event_ns, event.received_ns, event.last_trade_id)
-        elif type(event) is Clock:
-            row = on_clock(self.state, event.event_ns, self.options.stale_after_ms * MILLISECOND)
-        else:
+        elif type(event) is Connect:
             self.state.pending = cause_code(event.cause)
             return
+        else:
+            row = on_clock(self.state, event.event_ns, self.options.stale_after_ms * MILLISECOND)
         if row[0]:
-            cause, *rest = row
-            yield Gap(self.key, event.event_ns, feed_of(self.key), CAUSES[cause], *rest)
+            yield Gap(self.key, event.event_ns, feed_of(self.key), CAUSES[row[0]], *row[1:])
 
     @classmethod
     def on_batch(
@@ -150,7 +149,7 @@ class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock, Gap]):
             states, keys.sorted_codes(), *events[:3], given["event_ns"], given["received_ns"], given["trade_id"],
             given["last_trade_id"], reasons, options.stale_after_ms * MILLISECOND,
         )  # fmt: skip
-        columns: dict[str, Column] = dict(columns_of(rows, ROW.names[3:]))  # type: ignore[index]
+        columns: dict[str, Column] = columns_of(rows)
         columns["cause"] = pl.Series([CAUSES[reason] for reason in rows["reason"].tolist()], dtype=pl.String)
         feeds = [feed_of(keys.names[code]) for code in rows["key"].tolist()]
         columns["feed"] = pl.Series(feeds, dtype=pl.String)
@@ -185,7 +184,7 @@ TICK, HEARTBEAT, CONNECT, CLOCK = range(4)
 
 
 @kernel
-def _run(
+def _run(  # type: ignore[no-untyped-def]
     states, order, kinds, keys, causes, event_ns, received_ns, trade_id, last_trade_id, reasons, stale
 ):  # fmt: skip
     rows, filled = np.empty(FIRST, ROW), 0

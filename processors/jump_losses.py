@@ -96,7 +96,7 @@ class JumpLosses(BatchStage[Ema, JumpLoss]):
     ) -> tuple[list[Table], list[Rejection]]:
         fee, given = fee_percent(options.fee_units), events.columns
         rows = _run(given["mu_percent"], given["error_percent"], fee, options.quantile)
-        columns = columns_of(rows, rows.dtype.names or ())
+        columns = columns_of(rows)
         columns |= {name: given[name] for name in cls.columns if name not in ("half_life_ms", "error_percent")}
         columns |= {
             "fee_units": np.full(len(rows), options.fee_units, np.int64),
@@ -115,7 +115,7 @@ ROW = np.dtype(
 
 
 @kernel
-def _run(mu, error, fee, quantile):  # fmt: skip
+def _run(mu, error, fee, quantile):  # type: ignore[no-untyped-def]
     rows = np.empty(len(mu), ROW)
     for index in range(len(mu)):
         row = rows[index]

@@ -21,14 +21,16 @@ def _digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
-numba.config.CACHE_DIR = str(pathlib.Path.home() / ".cache" / "tidemill" / _digest())  # type: ignore[attr-defined]
+_config: Any = numba.config
+_folder = _config.CACHE_DIR or pathlib.Path.home() / ".cache" / "tidemill"  # the former is NUMBA_CACHE_DIR
+_config.CACHE_DIR = str(pathlib.Path(_folder) / _digest())
 
 
-def kernel(function: Function) -> Function:
-    """Compile a function to machine code at its first call, or take it from the cache."""
-    return cast(Function, numba.njit(cache=True)(function))
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function to machine code at its first call, or take it from the cache; numba infers its types."""
+    return cast(Callable[..., Any], numba.njit(cache=True)(function))
 
 
 def shared(function: Function) -> Function:
     """Leave a function as it is, and let kernels call it too."""
-    return cast(Function, register_jitable(function))
+    return register_jitable(function)

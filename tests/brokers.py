@@ -21,7 +21,7 @@ from infra.local import LocalKafka
 from infra.settings import Settings
 from schemas.catalogue import PARTITIONS, TOPICS
 
-REDPANDA = "docker.redpanda.com/redpandadata/redpanda:v26.1.8"
+REDPANDA = "docker.redpanda.com/redpandadata/redpanda:v26.2.3"
 FORCED = "TIDEMILL_TEST_BROKER"
 
 

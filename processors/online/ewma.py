@@ -24,7 +24,8 @@ def alpha(width: float, half_life: float) -> float:
     >>> round(alpha(160, 4800), 6)
     0.02284
     """
-    return 1.0 - 2.0 ** (-width / half_life)
+    kept: float = 2.0 ** (-width / half_life)
+    return 1.0 - kept
 
 
 @shared

@@ -1,6 +1,5 @@
 """Growing arrays of rows for kernels that cannot know how much they will yield."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ def doubled(rows: NDArray[Any]) -> NDArray[Any]:
     return larger
 
 
-def columns_of(rows: NDArray[np.void], names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Named columns of rows, each contiguous."""
+def columns_of(rows: NDArray[np.void]) -> dict[str, Any]:
+    """The named columns of rows, each contiguous, cause and key left out."""
+    names = [name for name in rows.dtype.names or () if name not in ("cause", "key")]
     return {name: np.ascontiguousarray(rows[name]) for name in names}

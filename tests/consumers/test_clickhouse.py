@@ -27,7 +27,7 @@ from tests.derived import batches
 from tests.history import batch
 from tests.streams import NOON, SECOND, quote, raw
 
-SERVER = "clickhouse/clickhouse-server:26.3"
+SERVER = "clickhouse/clickhouse-server:25.8"
 EXTREMES = {
     int: (-(2**63), 2**63 - 1, -1, 0),
     float: (5e-324, 1.7976931348623157e308, -0.0, 0.1 + 0.2),

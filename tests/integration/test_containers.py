@@ -13,7 +13,7 @@ from schemas import Clock
 from schemas.catalogue import TOPICS
 from tests import brokers
 
-CLICKHOUSE = "clickhouse/clickhouse-server:26.3"
+CLICKHOUSE = "clickhouse/clickhouse-server:25.8"
 
 
 @pytest.fixture(autouse=True)
