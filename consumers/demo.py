@@ -51,7 +51,7 @@ def demo(
         facts = _facts(client)
         console.print(_summary(facts, rate))
         trail = _trail(client, given, numbers)
-        console.print("\n[bold]Where the last jump loss came from[/]")
+        console.print("\n[bold]Where the last jump loss with a tick in its bucket came from[/]")
         for step in trail:
             console.print(step, markup=False, highlight=False, soft_wrap=True)
         page = folder / "index.html"

@@ -50,7 +50,7 @@ def page(client: Client, title: str, facts: dict[str, Any], trail: Sequence[str]
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tidemill: {name}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{CSS}</style></head><body><main>'
         f"<h1>Jump loss of {name}</h1><p>Input: {html.escape(title)}</p><div class=cards>{cards}</div>{plots}"
-        f"<h2>Where the last jump loss came from</h2><pre>{steps}</pre></main></body></html>\n"
+        f"<h2>Where the last jump loss with a tick in its bucket came from</h2><pre>{steps}</pre></main></body></html>\n"
     )
 
 

@@ -12,6 +12,7 @@ from consumers import demo_input
 from producers import simulator
 from schemas import Clock, Tick
 from tests import data
+from tests.consumers.test_jumploss import SUBSCRIBED, now_ns, ticks, venue
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -47,7 +48,7 @@ def test_a_recording_becomes_a_summary_a_trail_and_a_page(tmp_path: Path) -> Non
     page = (tmp_path / "out" / "index.html").read_text()
     assert page.count("<svg") == 4
     assert "src=" not in page
-    assert "Where the last jump loss came from" in page
+    assert "Where the last jump loss with a tick" in page
 
 
 def test_a_recording_that_is_not_there_is_a_users_mistake(tmp_path: Path) -> None:
@@ -66,6 +67,20 @@ def test_without_recording_and_network_the_simulator_runs(monkeypatch: pytest.Mo
     records = list(itertools.islice(given.records, 2_000))
     assert any(isinstance(record, Tick) for _, record in records)
     assert all((number == 0) == isinstance(record, Clock) for number, record in records)
+
+
+def test_a_venue_that_answers_is_taken_live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DEMO_DATA", raising=False)
+    monkeypatch.setattr(demo_input, "RECORDING", tmp_path / "none")
+    monkeypatch.setattr(demo_input, "LIVE_S", 2.0)
+    with venue([[SUBSCRIBED, *ticks(now_ns() - 1_000_000_000, 5)]]) as url:
+        monkeypatch.setattr(demo_input.Coinbase, "url", url)
+        given = demo_input.choose()
+        records = list(given.records)
+    assert given.title.startswith(f"live: {url}")
+    sequences = [(number, record.sequence) for number, record in records if isinstance(record, Tick)]
+    assert [given.frames[number].partition('"sequence":')[2].split(",")[0] for number, _ in sequences] == list("12345")
+    assert [sequence for _, sequence in sequences] == [1, 2, 3, 4, 5]
 
 
 def test_the_shared_recording_is_taken_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
