@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from infra.clickhouse import Client, query
 
 POINTS = 1_600  # across a plot
+LEAST_PERCENT = 1e-5  # a mid that came back to where it was is no move, and lies below the plot
 INK, MUTED, GRID = "#1b2733", "#5b6b7a", "#e3e8ee"
 BLUE, ORANGE, GREEN, RED, GREY = "#1f6feb", "#d9730d", "#1a7f5a", "#c0392b", "#c8d0d9"
 STYLE: dict[Any, Any] = {
@@ -50,7 +51,8 @@ def page(client: Client, title: str, facts: dict[str, Any], trail: Sequence[str]
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tidemill: {name}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{CSS}</style></head><body><main>'
         f"<h1>Jump loss of {name}</h1><p>Input: {html.escape(title)}</p><div class=cards>{cards}</div>{plots}"
-        f"<h2>Where the last jump loss with a tick in its bucket came from</h2><pre>{steps}</pre></main></body></html>\n"
+        "<h2>Where the last jump loss with a tick in its bucket came from</h2>"
+        f"<pre>{steps}</pre></main></body></html>\n"
     )
 
 
@@ -198,6 +200,7 @@ def _calibration(client: Client) -> Axes:
     if predicted:
         ends = [min(predicted), max(predicted)]
         axes.plot(ends, ends, color=RED, linewidth=1.4, label="as predicted")
+    axes.set_ylim(bottom=LEAST_PERCENT)
     axes.set_xlabel("predicted, percent of notional")
     axes.set_ylabel("came, percent of notional")
     axes.legend(loc="lower right")
