@@ -12,9 +12,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one counted run of fewer ticks")
     parser.add_argument("--ticks", type=int, help="ticks of the largest workload (400000, quick 100000)")
     parser.add_argument("--runs", type=int, help="counted runs (3, quick 1)")
-    parser.add_argument(
-        "--only", nargs="*", default=[], metavar="WORD", help="contestants whose names hold a word, and ours"
-    )
+    parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="contestants named so, and ours")
     options = parser.parse_args()
     ticks = options.ticks or (100_000 if options.quick else 400_000)
     runs = options.runs or (1 if options.quick else 3)

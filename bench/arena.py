@@ -17,6 +17,7 @@ from infra.publisher import Publisher
 from infra.settings import Settings, load_settings
 from schemas import EVERY_KEY
 from schemas.codec import Codec
+from schemas.position import TIMES_HEADER, Times
 
 Ends = dict[tuple[str, int], int]
 
@@ -73,6 +74,8 @@ def _publish(settings: Settings, work: Workload) -> int:
     with Publisher(settings, Codec(), compression_type="none") as publisher:
         for record, value in zip(work.records, encoded(work.records), strict=True):
             every = range(partitions(settings, record.topic)) if record.key == EVERY_KEY else (None,)
+            received_ns = getattr(record, "received_ns", record.event_ns)
+            times = Times(record.event_ns, received_ns, received_ns).header()  # as a feed writes them
             for partition in every:
-                publisher.publish_raw(record.topic, value, record.key.encode(), partition)
+                publisher.publish_raw(record.topic, value, record.key.encode(), partition, [(TIMES_HEADER, times)])
     return publisher.sent

@@ -1,7 +1,8 @@
-"""Ticks to buckets to averages to jump losses on Kafka: our worker beside a plain Faust agent, Quix Streams, Bytewax, a bare
-loop and the mere fetching of bytes. One broker, one run, one after the other in turns; every output is checked.
+"""Ticks to buckets to averages to jump losses on Kafka: our worker beside its peers.
 
-A figure is ticks per second from the first fetched value in a contestant's hands to the broker's append of its last output.
+Plain Faust, Quix Streams, Bytewax, a bare loop, and the mere fetching of bytes as the limit: on one broker, in one run,
+one after the other in turns, every output checked. A figure is ticks per second from the first fetched value in a
+contestant's hands to the broker's append of its last output.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What a user of any stream library writes in plain Python: stock fastavro, and the three stages one record at a time."""
+"""What a user of any stream library writes in plain Python: stock fastavro, and the stages one record at a time."""
 
 import io
 from collections.abc import Iterator

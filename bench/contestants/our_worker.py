@@ -1,4 +1,4 @@
-"""Our Faust worker, as ``tidemill worker buckets emas jump_losses`` starts it; all that is added notes its first decode."""
+"""Our Faust worker as ``tidemill worker buckets emas jump_losses`` starts it; what is added notes its first decode."""
 
 from bench.task import Task
 from bench.warm import warm
