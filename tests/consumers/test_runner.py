@@ -1,6 +1,11 @@
 """Sinks on a broker: everything kept once, whatever fails between writing and committing."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +22,7 @@ from schemas import DeadLetter, Ema, Record
 from schemas.batch import Batch
 from schemas.codec import Codec
 from schemas.position import Position
+from tests.data import ROOT
 from tests.streams import raw
 
 STREAM = list(raw(seed=3, count=1_200))
@@ -137,3 +143,20 @@ def test_junk_in_kafka_keeps_its_bytes_for_the_dead_letter(live: Settings) -> No
 def test_stretches_that_are_not_there_are_refused(live: Settings, offsets: dict[int, tuple[int, int | None]]) -> None:
     with pytest.raises(UserError, match="--offsets: "):
         Reading(live, Codec(), "ticks", offsets)
+
+
+def test_the_command_keeps_what_is_there_and_ends_well_when_told_to(live: Settings) -> None:
+    publish(live, STREAM)
+    own = {"BROKERS": live.brokers, "TOPIC_PREFIX": live.topic_prefix, "GROUP": live.group}
+    environment = os.environ | {f"TIDEMILL_{name}": value for name, value in own.items()}
+    environment["TIDEMILL_DATA_DIR"] = str(live.data_dir)
+    process = subprocess.Popen([sys.executable, "-m", "consumers", "archive"], env=environment, cwd=ROOT)
+    root, until_s = live.data_dir / "archive", time.monotonic() + 90
+    try:
+        while time.monotonic() < until_s and not list(root.rglob("*.parquet")):
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+    assert archived(root, "ticks") == STREAM
