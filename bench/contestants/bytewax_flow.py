@@ -1,7 +1,7 @@
 """Bytewax: its Kafka connectors and a keyed stateful step, or the same work in batches (``flat_map_batch``).
 
-Keyed state has no way to send a clock to every key; ticks alone close the same buckets. No recovery store is set up,
-which is in Bytewax's favour.
+Keyed state has no way to send a clock to every key; ticks alone, which is all that is worked here, close the same
+buckets. No recovery store is set up, which is in Bytewax's favour.
 """
 
 import sys
@@ -48,7 +48,7 @@ def batched(events: Stream[Any]) -> Stream[Made]:
     instruments = Instruments()
 
     def work(batch: list[Any]) -> list[Made]:
-        return [message(record) for event in batch for record in instruments.on_event(event)]
+        return [message(record) for event in batch if type(event) is Tick for record in instruments.on_event(event)]
 
     return op.flat_map_batch("stages", events, work)
 
