@@ -1,6 +1,7 @@
 """Command ``worker``: stages on the live stream."""
 
 import asyncio
+import gc
 import os
 from typing import Annotated
 
@@ -24,6 +25,7 @@ def worker(stages: Stages = None, reset: Reset = False, instance: Instance = "")
     metrics.serve(settings)
     built = app.build(settings, stages, registry.codec(settings), reset)
     ensure_topics(settings)
+    _collect_rarely()
     try:
         asyncio.run(app.live(built))
     except UserError:
@@ -31,6 +33,17 @@ def worker(stages: Stages = None, reset: Reset = False, instance: Instance = "")
     except Exception as error:
         logs.logger(__name__).error("worker ends", error=f"{type(error).__name__}: {error}", exc_info=error)
         os._exit(1)  # a thread of a client may hang on a dead broker
+
+
+def _collect_rarely() -> None:
+    """Run the cyclic garbage collector once in many records.
+
+    A run is tens of thousands of live messages and headers, none of them in a cycle; at its defaults the collector
+    walks them over and over, which costs a fifth of the worker's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
 
 
 main = typer.Typer(help=__doc__)
