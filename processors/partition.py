@@ -90,7 +90,9 @@ class Partition:
             PublishError: something cannot be written.
 
         """
-        end = (run[-1].offset() or 0) + 1
+        first, end = run[0].offset() or 0, (run[-1].offset() or 0) + 1
+        if first < self.offset:
+            raise ValueError(f"run of {self.topic} {self.number} begins at {first}, before {self.offset}")
         self._in.inc(len(run))
         self._batch.observe(len(run))
         refusals: Refusals = []
@@ -168,6 +170,7 @@ class _Lineage:
     def __init__(self, run: Sequence[Message], tables: list[Table]) -> None:
         self._run, self._tables = run, tables
         self._known: dict[int, bytes] = {}
+        self._moments: tuple[list[int], list[int]] | None = None
 
     def times(self, cause: int) -> bytes:
         """The header's value for records that an input has caused."""
@@ -180,15 +183,20 @@ class _Lineage:
         return value
 
     def _made(self, cause: int) -> bytes:
+        if self._moments is None:
+            self._moments = self._found()
+        exchange_ns, received_ns = self._moments
         written_ns = max(self._run[cause].timestamp()[1], 0) * MILLISECOND
+        return b"%d %d %d" % (exchange_ns[cause] or written_ns, received_ns[cause] or written_ns, written_ns)
+
+    def _found(self) -> tuple[list[int], list[int]]:
+        """Event time and time of receipt of each input; 0 for one that could not be read."""
+        exchange_ns = np.zeros(len(self._run), np.int64)
+        received_ns = np.zeros(len(self._run), np.int64)
         for table in self._tables:
-            row = int(np.searchsorted(table.cause, cause))
-            if row < len(table) and table.cause[row] == cause:
-                exchange_ns = max(int(table.columns["event_ns"][row]), 0)
-                received = table.columns.get("received_ns")
-                received_ns = exchange_ns if received is None else max(int(received[row]), 0)
-                return b"%d %d %d" % (exchange_ns, received_ns, written_ns)
-        return b"%d %d %d" % (written_ns, written_ns, written_ns)
+            exchange_ns[table.cause] = table.columns["event_ns"]
+            received_ns[table.cause] = table.columns.get("received_ns", table.columns["event_ns"])
+        return np.maximum(exchange_ns, 0).tolist(), np.maximum(received_ns, 0).tolist()
 
 
 def _headers(message: Message) -> Any:

@@ -143,7 +143,8 @@ class Consumer(BaseConsumer):
 
     def _rewind(self) -> None:
         """Start the assigned partitions again: what came with a rebalance cannot be told apart."""
-        self._client.assign([TopicPartition(*tp, offset) for tp, offset in self._starts.items()])
+        if self._starts:
+            self._client.assign([TopicPartition(*tp, offset) for tp, offset in self._starts.items()])
 
     def _complain(self, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET or error.fatal():
@@ -174,6 +175,7 @@ class Consumer(BaseConsumer):
         if self._over.is_set() or self.app.should_stop:
             return
         self._epoch += 1
+        self._starts = {}
         self._in_loop(self._revoke(revoked, lost))
         if not lost:
             self._commit_now(False)
@@ -245,18 +247,24 @@ class Consumer(BaseConsumer):
                     continue
             ready, self._held, self._count = self._held, {}, 0
             self._room.set()
-            for tp, run in ready.items():
-                for start in range(0, len(run), self.app.most):
-                    message = self._message(tp, run[start : start + self.app.most])
-                    self._unfinished[message.tp].append(message)
-                    await self.callback(message)
+            await self._hand_over(ready, self.app.consumer_generation_id)
 
-    def _message(self, tp: TP, run: Any) -> ConsumerMessage:
+    async def _hand_over(self, ready: dict[TP, list[Message]], generation: int) -> None:
+        """Give runs to the agents, piece by piece, until a rebalance makes them stale."""
+        for tp, run in ready.items():
+            for start in range(0, len(run), self.app.most):
+                if generation != self.app.consumer_generation_id or not self.flow_active:
+                    return
+                message = self._message(tp, run[start : start + self.app.most], generation)
+                self._unfinished[tp].append(message)
+                await self.callback(message)
+
+    def _message(self, tp: TP, run: Any, generation: int) -> ConsumerMessage:
         last = run[-1]
         kind, timestamp_ms = last.timestamp()
         return ConsumerMessage(
             tp.topic, tp.partition, last.offset(), timestamp_ms / 1_000, kind, [], None, run, None, 0, 0, tp,
-            generation_id=self.app.consumer_generation_id,
+            generation_id=generation,
         )  # fmt: skip
 
     def _new_offset(self, tp: TP) -> int | None:

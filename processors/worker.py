@@ -42,6 +42,15 @@ def sample(record: type[Record], event_ns: int) -> Record:
     return record(**fields | {"event_ns": event_ns})
 
 
+def warm(topic: str, stages: Sequence[StageType], options: Mapping[str, Any], codec: Codec) -> None:
+    """Have all that a chain needs compiled."""
+    chain = BatchChain(stages, options)
+    for number in (1, 2, 3):
+        values: list[bytes | None] = [codec.encode(sample(record, number * SECOND)) for record in TOPICS[topic].records]
+        derived, _ = chain.on_batch(codec.decode_tables(values, chain.keys)[0])
+        encoded(derived, codec, chain.keys)
+
+
 class Stalled(Exception):
     """Records are there, and none has been worked for too long."""
 
@@ -84,14 +93,9 @@ class Worker:
         self._log = logs.logger(__name__)
 
     def warm(self) -> None:
-        """Have all that is compiled compiled, so that the first run finds it ready."""
+        """Be ready for the first run."""
         for topic, stages in self._chains.items():
-            chain = BatchChain(stages, self._options[topic])
-            for number in (1, 2, 3):
-                records = [sample(record, number * SECOND) for record in TOPICS[topic].records]
-                values: list[bytes | None] = [self._codec.encode(record) for record in records]
-                derived, _ = chain.on_batch(self._codec.decode_tables(values, chain.keys)[0])
-                encoded(derived, self._codec, chain.keys)
+            warm(topic, stages, self._options[topic], self._codec)
 
     # Called by the transport.
 

@@ -1,0 +1,191 @@
+"""Live runs on a broker: workers as processes of their own, what they wrote, and what they had to write."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import confluent_kafka
+from confluent_kafka import Message, TopicPartition
+
+from infra.broker import consumer_config, full_name, partitions
+from infra.publisher import Publisher
+from infra.settings import Settings
+from processors.chain import EventChain
+from processors.encoding import Source, dead_letters, refused
+from processors.stage import stages
+from processors.wiring import plan
+from processors.worker import warm
+from schemas import Record, Rejected
+from schemas.codec import Codec
+from schemas.position import POSITION_HEADER, Position, Seen, position_of
+from tests.data import ROOT
+
+DERIVED = ("buckets", "emas", "jump_losses", "calibrations", "gaps", "dead_letters")
+POISON = (b"", b"junk", b"\x00\x00\x00\x03\xe7nothing", b"\x00\x00\x00\x00\x0b\x10x", None)
+CODEC = Codec()
+
+
+class Entry(NamedTuple):
+    """A derived record: all of it that must be the same live and replayed."""
+
+    partition: int
+    position: bytes
+    key: bytes
+    value: bytes
+
+
+class Workers:
+    """Worker processes on the topics of some settings; a context manager that leaves none behind."""
+
+    def __init__(self, settings: Settings, folder: Path, **overrides: object) -> None:
+        self._settings, self._folder = settings, folder
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        given = settings.model_dump(include={"brokers", "topic_prefix", "group", "partitions"}, exclude_none=True)
+        given |= {"checkpoint_interval_ms": 200, "session_timeout_ms": 6_000, **overrides}
+        self._environment = {f"TIDEMILL_{name.upper()}": str(value) for name, value in given.items()}
+
+    def __enter__(self) -> "Workers":
+        warm("ticks", plan(stages())["ticks"], {}, CODEC)  # or every worker compiles for itself
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running.values():
+            process.kill()
+            process.wait()
+
+    def start(self, name: str, *arguments: str, **overrides: object) -> "subprocess.Popen[bytes]":
+        """Start a worker under a name; its log is added to the name's file."""
+        more = {f"TIDEMILL_{key.upper()}": str(value) for key, value in overrides.items()}
+        command = [sys.executable, "-m", "processors", "--instance", name, *arguments]
+        with self.log(name).open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                command, cwd=ROOT, env={**os.environ, **self._environment, **more}, stdout=log, stderr=log
+            )
+        return self._running[name]
+
+    def kill(self, name: str) -> None:
+        """End a worker as kill -9 does."""
+        assert self._running[name].poll() is None, self.told(name)
+        self._running[name].kill()
+        self._running[name].wait()
+
+    def stop(self, name: str) -> int:
+        """End a worker with SIGTERM; its exit code."""
+        self._running[name].send_signal(signal.SIGTERM)
+        return self._running[name].wait(20.0)
+
+    def log(self, name: str) -> Path:
+        """The file with what a worker has printed."""
+        return self._folder / f"worker-{name}.log"
+
+    def told(self, name: str) -> str:
+        """What a worker has printed."""
+        return self.log(name).read_text()[-6_000:]
+
+    def alive(self) -> None:
+        """Fail where a worker has ended by itself."""
+        for name, process in self._running.items():
+            assert process.poll() in (None, -signal.SIGKILL, 0), f"{name}: {process.poll()}\n{self.told(name)}"
+
+
+def write(settings: Settings, records: Sequence[Record], seed: int, seconds: float = 0.0) -> Iterator[int]:
+    """Write records, with poison among them, in some seconds; yields how many are out, now and then."""
+    chance = random.Random(seed)
+    began = time.monotonic()
+    with Publisher(settings, CODEC) as publisher:
+        for number, record in enumerate(records):
+            publisher.publish(record)
+            if chance.random() < 0.01:
+                place = chance.randrange(partitions(settings, "ticks"))
+                publisher.publish_raw("ticks", chance.choice(POISON), b"x:a", place)
+            if number % 50 == 0:
+                publisher.poll()
+                time.sleep(max(0.0, began + seconds * number / len(records) - time.monotonic()))
+                yield number
+
+
+def read(settings: Settings, topic: str) -> list[list[Message]]:
+    """All records of a topic, by partition."""
+    client = confluent_kafka.Consumer(consumer_config(settings, f"{settings.group}-look", enable_partition_eof=True))
+    with contextlib.closing(client):
+        return [_partition(client, full_name(settings, topic), place) for place in range(partitions(settings, topic))]
+
+
+def _partition(client: confluent_kafka.Consumer, topic: str, place: int) -> list[Message]:
+    client.assign([TopicPartition(topic, place, 0)])
+    found: list[Message] = []
+    while True:
+        for message in client.consume(10_000, 1.0):
+            if message.error() is None:
+                found.append(message)
+            elif message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF:  # type: ignore[union-attr]
+                return found
+            else:
+                raise confluent_kafka.KafkaException(message.error())
+
+
+def new(settings: Settings, topic: str) -> tuple[list[Entry], int]:
+    """The derived records of a topic without re-deliveries, and how many those were."""
+    found: list[Entry] = []
+    seen, repeated = Seen(), 0
+    for place, messages in enumerate(read(settings, topic)):
+        for message in messages:
+            headers = message.headers()
+            position = position_of(headers, (topic, place), message.offset() or 0)  # type: ignore[arg-type]
+            if seen.is_new((topic, place), position):
+                value = dict(headers or ())[POSITION_HEADER]
+                found.append(Entry(place, value, message.key() or b"", message.value() or b""))  # type: ignore[arg-type]
+            else:
+                repeated += 1
+    return found, repeated
+
+
+def expected(settings: Settings) -> dict[str, list[Entry]]:
+    """What the log of ``ticks`` must give: each partition through ``on_event``, one record after the other."""
+    found: dict[str, list[Entry]] = {topic: [] for topic in DERIVED}
+    for place, messages in enumerate(read(settings, "ticks")):
+        chain = EventChain(plan(stages())["ticks"])
+        for message in messages:
+            _derive(chain, place, message, found)
+    return found
+
+
+def _derive(chain: EventChain, place: int, message: Message, found: dict[str, list[Entry]]) -> None:
+    source = Source(message.offset() or 0, message.timestamp()[1], message.key(), message.value())
+    try:
+        derived, rejections = chain.on_event(CODEC.decode(source.value))
+        refusals = refused([], rejections)
+    except Rejected as error:
+        derived, refusals = [], refused([(0, str(error))], [])
+    letters: list[Record] = [letter for _, _, letter in dead_letters(refusals, "ticks", place, lambda _: source)]
+    counts: Counter[str] = Counter()
+    for record in [*derived, *letters]:
+        position = Position("ticks", place, source.offset, counts[record.topic])
+        counts[record.topic] += 1
+        key = record.key.encode()
+        found[record.topic].append(Entry(place, position.header(), key, CODEC.encode(record)))
+
+
+def wait_for(settings: Settings, workers: Workers, timeout_s: float = 40.0) -> dict[str, int]:
+    """Wait until the derived topics hold what they must, and check it; the re-deliveries of each."""
+    wanted = expected(settings)
+    until = time.monotonic() + timeout_s
+    repeats: dict[str, int] = {}
+    for topic in DERIVED:
+        found, repeats[topic] = new(settings, topic)
+        while len(found) < len(wanted[topic]) and time.monotonic() < until:
+            workers.alive()
+            time.sleep(0.3)
+            found, repeats[topic] = new(settings, topic)
+        assert len(found) == len(wanted[topic]), f"{topic}: {len(found)} records, {len(wanted[topic])} expected"
+        for number, pair in enumerate(zip(found, wanted[topic], strict=True)):
+            assert pair[0] == pair[1], f"{topic}: record {number} of {len(found)}"
+    return repeats
