@@ -1,0 +1,154 @@
+"""Latency: a venue's websocket frame on loopback to its jump loss consumed, through feed, broker and worker.
+
+``python -m bench.latency`` plays ticker frames at a steady rate. A frame carries the time at which it was sent, which
+the derived record's header carries on, so a sample is the consumer's clock less that, both this machine's. Only
+records that a frame caused count, not those that a clock did.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import confluent_kafka
+import numpy as np
+import typer
+from websockets.asyncio.server import ServerConnection, serve
+
+from infra.broker import consumer_config, ensure_topics, full_name
+from infra.local import LocalKafka
+from infra.settings import Settings, load_settings
+from schemas.position import times_of
+
+ROOT = Path(__file__).parent.parent
+TOPIC = "jump_losses"
+PRODUCTS = [f"L{number:02}-USD" for number in range(10)]
+STEP_S = 0.001  # between two rounds of frames
+MICROSECOND = 1_000
+
+
+class Venue:
+    """Sends ticker frames at a rate and remembers when."""
+
+    def __init__(self, rate: float, seconds: float) -> None:
+        self.sent: set[int] = set()  # ns since the epoch, whole microseconds
+        self._rate, self._seconds = rate, seconds
+
+    async def play(self, connection: ServerConnection) -> None:
+        """Serve one connection."""
+        await connection.recv()
+        began, number = time.perf_counter(), 0
+        while (elapsed := time.perf_counter() - began) < self._seconds:
+            while number < elapsed * self._rate:
+                number += 1
+                await connection.send(self._frame(number))
+            await asyncio.sleep(STEP_S)
+        await connection.wait_closed()
+
+    def _frame(self, number: int) -> str:
+        sent_ns = time.time_ns() // MICROSECOND * MICROSECOND
+        self.sent.add(sent_ns)
+        moment = datetime.fromtimestamp(sent_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        price = 100.0 + number % 7 / 100
+        return json.dumps(
+            {
+                "type": "ticker",
+                "sequence": number,
+                "product_id": PRODUCTS[number % len(PRODUCTS)],
+                "price": f"{price:.2f}",
+                "best_bid": f"{price - 0.01:.2f}",
+                "best_bid_size": "1.0",
+                "best_ask": f"{price:.2f}",
+                "best_ask_size": "1.0",
+                "side": "buy",
+                "time": f"{moment}.{sent_ns % 1_000_000_000 // MICROSECOND:06}Z",
+                "trade_id": 1 + number // len(PRODUCTS),
+                "last_size": "0.1",
+            }
+        )
+
+
+class Reader(threading.Thread):
+    """Consumes the derived topic and notes the age of each record's cause."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(daemon=True)
+        self.samples: list[tuple[int, int]] = []  # time sent, latency; ns
+        self.over = threading.Event()
+        self._client = confluent_kafka.Consumer(consumer_config(settings, "latency", auto_offset_reset="earliest"))
+        self._client.subscribe([full_name(settings, TOPIC)])
+
+    def run(self) -> None:
+        """Read until told to end."""
+        while not self.over.is_set():
+            for message in self._client.consume(1, 0.1) or ():
+                now_ns = time.time_ns()
+                times = times_of(message.headers()) if message.error() is None else None  # type: ignore[arg-type]
+                if times is not None:
+                    self.samples.append((times.exchange_ns, now_ns - times.exchange_ns))
+        self._client.close()
+
+
+@contextmanager
+def pipeline(settings: Settings, url: str) -> Iterator[None]:
+    """A worker and a feed on the venue."""
+    given = {"TIDEMILL_BROKERS": settings.brokers, "TIDEMILL_LOG_LEVEL": "WARNING"}
+    commands = [["-m", "processors"], ["-m", "producers", "feed", "coinbase", *PRODUCTS, "--url", url]]
+    running = [
+        subprocess.Popen([sys.executable, *command], cwd=ROOT, env={**os.environ, **given}) for command in commands
+    ]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(30.0)
+
+
+async def measure(settings: Settings, rate: float, seconds: float, settling_s: float) -> np.ndarray:
+    """Latencies in ms of what was sent after ``settling_s``."""
+    venue, reader = Venue(rate, seconds), Reader(settings)
+    reader.start()
+    async with serve(venue.play, "127.0.0.1", 0, compression=None) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pipeline(settings, f"ws://127.0.0.1:{port}"):
+            while not venue.sent:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(seconds + 1.0)
+    reader.over.set()
+    await asyncio.to_thread(reader.join)
+    start_ns = min(venue.sent) + int(settling_s * 1e9)
+    return np.array([age for sent, age in reader.samples if sent in venue.sent and sent > start_ns]) / 1e6
+
+
+def latency(
+    rate: Annotated[float, typer.Option(help="Frames a second.")] = 2_000.0,
+    seconds: Annotated[float, typer.Option(help="How long to send.")] = 20.0,
+    settling: Annotated[float, typer.Option(help="Seconds at the start that do not count.")] = 8.0,
+) -> None:
+    """Measure frame sent to jump loss consumed."""
+    with tempfile.TemporaryDirectory(prefix="tidemill-latency-") as folder:
+        broker = LocalKafka(Path(folder))
+        broker.start()
+        try:
+            settings = load_settings(env_file=None, brokers=broker.address)
+            ensure_topics(settings)
+            found = asyncio.run(measure(settings, rate, seconds, settling))
+        finally:
+            broker.stop()
+    p50, p90, p99 = np.percentile(found, (50, 90, 99))
+    typer.echo(f"{len(found)} samples at {rate:g} frames/s: p50 {p50:.1f} ms, p90 {p90:.1f} ms, p99 {p99:.1f} ms")
+
+
+if __name__ == "__main__":
+    typer.run(latency)
