@@ -114,22 +114,24 @@ def write(settings: Settings, records: Sequence[Record], seed: int, seconds: flo
 
 def read(settings: Settings, topic: str) -> list[list[Message]]:
     """All records of a topic, by partition."""
-    client = confluent_kafka.Consumer(consumer_config(settings, f"{settings.group}-look", enable_partition_eof=True))
+    client = confluent_kafka.Consumer(consumer_config(settings, f"{settings.group}-look"))
     with contextlib.closing(client):
         return [_partition(client, full_name(settings, topic), place) for place in range(partitions(settings, topic))]
 
 
 def _partition(client: confluent_kafka.Consumer, topic: str, place: int) -> list[Message]:
-    client.assign([TopicPartition(topic, place, 0)])
+    """All that a partition holds now; what is written meanwhile is left out, for it may never stop."""
+    low, high = client.get_watermark_offsets(TopicPartition(topic, place), timeout=15.0)
+    client.assign([TopicPartition(topic, place, low)])
     found: list[Message] = []
-    while True:
-        for message in client.consume(10_000, 1.0):
-            if message.error() is None:
-                found.append(message)
-            elif message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF:  # type: ignore[union-attr]
-                return found
-            else:
+    while low < high:
+        for message in client.consume(10_000, 0.1):
+            if message.error() is not None:
                 raise confluent_kafka.KafkaException(message.error())
+            low = (message.offset() or 0) + 1
+            if low <= high:
+                found.append(message)
+    return found
 
 
 def new(settings: Settings, topic: str) -> tuple[list[Entry], int]:
