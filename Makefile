@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench up down status map lock clean
+.PHONY: help demo test lint bench up down status stack map lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ down: $(READY) ## Stop the local stack.
 
 status: $(READY) ## Show topics, lag, last values and ages.
 	@$(BIN)/tidemill status
+
+stack: .env ## Start everything in Docker: Redpanda, registry, Console, ClickHouse, Grafana, feed, worker, sink.
+	docker compose up --build --detach --wait
+
+.env: # passwords nobody else has
+	@umask 077 && $(PYTHON) -c 'import re, secrets; print(re.sub(r"(?m)^(\w*PASSWORD=)$$", lambda line: line[1] + secrets.token_hex(24), open(".env.example").read()), end="")' > $@
 
 map: $(READY) ## Write the data-flow map into the README.
 	@$(BIN)/tidemill map --write README.md

@@ -4,6 +4,8 @@ Nothing that reached the broker is lost or doubled, and what did not reach it is
 """
 
 import asyncio
+import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -73,10 +75,8 @@ class Market(threading.Thread):
 
     @staticmethod
     async def _send(connection: ServerConnection, frame: str) -> None:
-        try:
+        with contextlib.suppress(ConnectionClosed):
             await connection.send(frame)
-        except ConnectionClosed:
-            pass
 
 
 class Process:
@@ -125,7 +125,7 @@ def reach(settings: Settings, trade_id: int) -> None:
 def holes(found: list[int]) -> list[tuple[int, int]]:
     """First missing trade and first one after, for each hole."""
     ordered = sorted(found)
-    return [(here + 1, there) for here, there in zip(ordered, ordered[1:], strict=False) if there > here + 1]
+    return [(here + 1, there) for here, there in itertools.pairwise(ordered) if there > here + 1]
 
 
 @pytest.mark.timeout(400)
