@@ -30,7 +30,7 @@ COMMANDS = {
     "Look": {
         "demo": "consumers.demo:demo",
         "jumploss": "consumers.jumploss_command:jumploss",
-        "status": "infra.local_cli:status",
+        "status": "consumers.status:status",
         "doctor": "infra.doctor:doctor",
         "map": "infra.map:show_map",
     },

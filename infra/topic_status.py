@@ -24,10 +24,6 @@ class TopicStatus(msgspec.Struct, frozen=True):
     lag: int | None  # records that our group has not committed; None where it has committed none
     last_ns: int | None  # when the newest record was written; None where there is none
 
-    def json(self) -> str:
-        """The status as a JSON object."""
-        return msgspec.json.encode(self).decode()
-
 
 def topic_status(settings: Settings) -> list[TopicStatus]:
     """Every topic of the catalogue.

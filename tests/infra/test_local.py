@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.status import status
 from infra import jars, local_cli
 from infra.broker import ensure_topics, partition_counts
 from infra.errors import UserError
@@ -81,7 +82,7 @@ def test_up_twice_crash_and_down_twice(stack: LocalKafka, capsys: pytest.Capture
     assert stack.pid == first
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: stack.pid not in (None, first) and answers(stack.address))
-    local_cli.status(json=True)
+    status(json=True)
     assert '"topic":"ticks","partitions":4' in capsys.readouterr().out
     local_cli.down()
     assert not stack.running
