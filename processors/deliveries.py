@@ -41,7 +41,8 @@ class Deliveries:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._producer = Producer(producer_config(settings))
+        # Batches form by themselves while requests are on their way; waiting for more would only add latency.
+        self._producer = Producer(producer_config(settings, linger_ms=0))
         self._failure: str | None = None
 
     def mark(self) -> Mark:

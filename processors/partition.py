@@ -9,24 +9,20 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from confluent_kafka import Message
 
 from infra import metrics
-from processors.chain import BatchChain
 from processors.deliveries import Deliveries, Mark
-from processors.encoding import Source, dead_letters, encoded, refused
+from processors.encoding import Encoded, Source, dead_letters
+from processors.paths import Made, Paths, Refusals
 from processors.wiring import StageType
 from schemas import Checkpoint, DeadLetter, Rejected
 from schemas.codec import Codec
-from schemas.columns import Table
 from schemas.position import POSITION_HEADER, TIMES_HEADER, Position, Seen, header_value, position_of
 
 NANOSECOND = 1e-9
 MILLISECOND = 1_000_000
 TIMES = re.compile(rb"\d{1,19} \d{1,19} \d{1,19}")
-
-Refusals = list[tuple[int, str, str]]
 
 
 class Cut(NamedTuple):
@@ -60,7 +56,7 @@ class Partition:
         self.saved = -1  # the offset of the checkpoint last confirmed
         self.event_ns = 0
         self.events: list[Any] = []
-        self._chain = BatchChain(stages, options)
+        self._paths = Paths(stages, options, codec)
         self._codec, self._deliveries = codec, deliveries
         self._mark = deliveries.mark()
         self._derived, self._seen = derived, Seen()
@@ -73,12 +69,12 @@ class Partition:
         """Continue from a checkpoint."""
         self.offset, self.event_ns = checkpoint.offset, checkpoint.event_ns
         self.saved = checkpoint.offset
-        self._chain.restore(state["chain"])
+        self._paths.restore(state["chain"])
         self._seen.restore(state["seen"])
 
     def cut(self) -> Cut:
         """Snapshot the state, and start to count anew."""
-        state = {"chain": self._chain.snapshot(), "seen": self._seen.snapshot()}
+        state = {"chain": self._paths.snapshot(), "seen": self._seen.snapshot()}
         cut = Cut(self.offset, self.event_ns, state, self._mark, self.events)
         self._mark, self.events = self._deliveries.mark(), []
         return cut
@@ -121,21 +117,20 @@ class Partition:
 
     def _work(self, run: Sequence[Message], refusals: Refusals) -> None:
         values: list[bytes | None] = [message.value() for message in run]
-        for cause, _, _ in refusals:
-            values[cause] = None  # what has no readable position must not reach a stage
-        tables, unreadable = self._codec.decode_tables(values, self._chain.keys)
         known = {cause for cause, _, _ in refusals}
-        derived, rejections = self._chain.on_batch(tables)
-        lineage = _Lineage(run, tables)
-        self._send(derived, run, lineage)
-        refusals += refused([item for item in unreadable if item[0] not in known], rejections)
+        for cause in known:
+            values[cause] = None  # what has no readable position must not reach a stage
+        made = self._paths.take(values)
+        lineage = _Lineage(run, made)
+        self._send(made.derived, run, lineage)
+        refusals += [refusal for refusal in made.refusals if refusal[0] not in known]
         if refusals:
             self._refuse(sorted(refusals, key=lambda item: item[0]), run, lineage)
-        self._observe(tables)
+        self._observe(made)
 
-    def _send(self, derived: list[Table], run: Sequence[Message], lineage: "_Lineage") -> None:
+    def _send(self, derived: list[Encoded], run: Sequence[Message], lineage: "_Lineage") -> None:
         deliveries, mark, prefix, number = self._deliveries, self._mark, self._prefix, self.number
-        for made in encoded(derived, self._codec, self._chain.keys):
+        for made in derived:
             name = deliveries.name(made.topic)
             for value, key, cause, ordinal in zip(*made[1:], strict=True):
                 position = b"%b%d:%d" % (prefix, run[cause].offset() or 0, ordinal)
@@ -152,25 +147,22 @@ class Partition:
             self._deliveries.send(name, self._codec.encode(letter), key, self.number, headers, self._mark)
             metrics.DEAD_LETTERS.labels(self.topic, letter.by).inc()
 
-    def _observe(self, tables: list[Table]) -> None:
+    def _observe(self, made: Made) -> None:
         """Measure how old the newest input of the run is by now."""
-        newest = max(tables, key=lambda table: int(table.cause[-1]), default=None)
-        if newest is None:
+        if not made.exchange_ns[-1]:
             return
-        self.event_ns = int(newest.columns["event_ns"][-1])
+        self.event_ns = made.exchange_ns[-1]
         now_ns = time.time_ns()
-        self._hops[0].observe(max(now_ns - self.event_ns, 0) * NANOSECOND)
-        if "received_ns" in newest.columns:
-            self._hops[1].observe(max(now_ns - int(newest.columns["received_ns"][-1]), 0) * NANOSECOND)
+        for hop, then_ns in zip(self._hops, (made.exchange_ns[-1], made.received_ns[-1]), strict=True):
+            hop.observe(max(now_ns - then_ns, 0) * NANOSECOND)
 
 
 class _Lineage:
     """The times header of what a batch's inputs cause: that of the input, else made from its fields."""
 
-    def __init__(self, run: Sequence[Message], tables: list[Table]) -> None:
-        self._run, self._tables = run, tables
+    def __init__(self, run: Sequence[Message], made: Made) -> None:
+        self._run, self._inputs = run, made
         self._known: dict[int, bytes] = {}
-        self._moments: tuple[list[int], list[int]] | None = None
 
     def times(self, cause: int) -> bytes:
         """The header's value for records that an input has caused."""
@@ -183,20 +175,9 @@ class _Lineage:
         return value
 
     def _made(self, cause: int) -> bytes:
-        if self._moments is None:
-            self._moments = self._found()
-        exchange_ns, received_ns = self._moments
         written_ns = max(self._run[cause].timestamp()[1], 0) * MILLISECOND
-        return b"%d %d %d" % (exchange_ns[cause] or written_ns, received_ns[cause] or written_ns, written_ns)
-
-    def _found(self) -> tuple[list[int], list[int]]:
-        """Event time and time of receipt of each input; 0 for one that could not be read."""
-        exchange_ns = np.zeros(len(self._run), np.int64)
-        received_ns = np.zeros(len(self._run), np.int64)
-        for table in self._tables:
-            exchange_ns[table.cause] = table.columns["event_ns"]
-            received_ns[table.cause] = table.columns.get("received_ns", table.columns["event_ns"])
-        return np.maximum(exchange_ns, 0).tolist(), np.maximum(received_ns, 0).tolist()
+        exchange_ns, received_ns = self._inputs.exchange_ns[cause], self._inputs.received_ns[cause]
+        return b"%d %d %d" % (max(exchange_ns, 0) or written_ns, max(received_ns, 0) or written_ns, written_ns)
 
 
 def _headers(message: Message) -> Any:

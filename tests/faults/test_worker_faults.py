@@ -24,12 +24,12 @@ def seeded() -> int:
 
 def test_four_kills_of_the_only_worker_lose_nothing(live: Settings, tmp_path: Path) -> None:
     seed = seeded()
-    records = list(raw(seed, 3_000, "abcdef"))
+    records = list(raw(seed, 1_500, "abcdef"))
     chance = random.Random(seed)
     kills = sorted(chance.randrange(len(records)) for _ in range(4))
     with Workers(live, tmp_path) as workers:
         workers.start("a")
-        for number in write(live, records, seed, seconds=12.0):
+        for number in write(live, records, seed, seconds=8.0):
             while kills and number > kills[0]:
                 kills.pop(0)
                 workers.kill("a")
@@ -40,7 +40,7 @@ def test_four_kills_of_the_only_worker_lose_nothing(live: Settings, tmp_path: Pa
 
 def test_a_stop_loses_nothing_and_repeats_nothing(live: Settings, tmp_path: Path) -> None:
     seed = seeded()
-    records = list(raw(seed, 2_000, "abcdef"))
+    records = list(raw(seed, 1_500, "abcdef"))
     with Workers(live, tmp_path) as workers:
         workers.start("a")
         stopped = False
@@ -57,11 +57,11 @@ def test_a_broker_that_is_killed_and_comes_back_loses_nothing(private_broker: Lo
     settings = load_settings(env_file=None, brokers=private_broker.address, group="w")
     ensure_topics(settings)
     seed = seeded()
-    records = list(raw(seed, 2_000, "abcdef"))
+    records = list(raw(seed, 1_500, "abcdef"))
     with Workers(settings, tmp_path) as workers:
         workers.start("a")
         killed = False
-        for number in write(settings, records, seed, seconds=10.0):
+        for number in write(settings, records, seed, seconds=8.0):
             if number > len(records) // 2 and not killed:
                 private_broker.kill()
                 time.sleep(1.0)
