@@ -22,8 +22,8 @@ from infra import archive as files
 from processors.buckets import Buckets
 from processors.emas import Emas
 from processors.jump_losses import JumpLosses
-from processors.replay import Replay, needs
-from processors.sources import archive
+from processors.replay.replay import Replay, needs
+from processors.replay.sources import archive
 from processors.stage import stages
 from processors.wiring import StageType, plan
 from schemas import Clock, Tick

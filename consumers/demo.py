@@ -21,8 +21,8 @@ from infra import logs
 from infra.clickhouse import Client, connect, query
 from infra.errors import UserError
 from infra.settings import load_settings
-from processors.replay import Replay
-from processors.runs import run_of
+from processors.replay.replay import Replay
+from processors.replay.runs import run_of
 from processors.stage import stages
 from schemas import DeadLetter, Record, Tick
 from schemas.columns import Keys

@@ -39,7 +39,7 @@ COMMANDS = {
         "clock": "producers.__main__:clock",
         "worker": "processors.__main__:worker",
         "sink": "consumers.__main__:sink",
-        "replay": "processors.replay_cli:replay",
+        "replay": "processors.replay.command:replay",
     },
     "Keep house": {
         "up": "infra.local_cli:up",

@@ -22,8 +22,8 @@ from schemas.catalogue import TOPICS
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- map:begin -->", "<!-- map:end -->"
 SHELLS = {
-    "checkpoints": ("processors.checkpoints",),
-    "dead_letters": ("producers.session", "processors.derived", "consumers.reader", "consumers.dead_letters"),
+    "checkpoints": ("processors.live.checkpoints",),
+    "dead_letters": ("producers.session", "processors.live.encoding", "consumers.reader", "consumers.dead_letters"),
 }  # what runs stages and feeds writes topics of its own
 READERS_OF_ALL = {"consumers.clickhouse": "ClickHouse", "consumers.archive": "Archive"}
 

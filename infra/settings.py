@@ -72,7 +72,9 @@ class Settings(BaseSettings):
     checkpoint_interval_ms: int = Field(1_000, ge=1, description="Time between two checkpoints of a worker, in ms.")
     max_batch: int = Field(10_000, ge=1, description="Records of a partition that a worker takes at once, at most.")
     watchdog_s: float = Field(
-        60.0, gt=0, description="Time without progress, though there are records to read, after which a worker ends, in s."
+        60.0,
+        gt=0,
+        description="Time without progress, though there are records to read, after which a worker ends, in s.",
     )
     accept_loss: bool = Field(
         False, description="Go on where a log no longer holds what comes after a checkpoint, leaving out what it lacks."

@@ -18,7 +18,7 @@ Instance = Annotated[str, typer.Option(help="Name of this worker, kept over rest
 
 def worker(stages: Stages = None, reset: Reset = False, instance: Instance = "") -> None:
     """Run stages on the live stream until SIGTERM or Ctrl-C; start more of them to share the partitions."""
-    from processors import app  # noqa: PLC0415 - Faust takes a second, which --help need not
+    from processors.live import app  # noqa: PLC0415 - Faust takes a second, which --help need not
 
     settings = load_settings(**({"worker_id": instance} if instance else {}))
     logs.setup(settings)

@@ -155,23 +155,8 @@ def stages(package: str = "processors") -> list[type[Stage[Any, Any]]]:
     return found
 
 
-# Modules of processors/ that run stages and so are none: importing them would drag in brokers and Faust.
-SHELLS = frozenset(
-    {
-        "__main__",
-        "app",
-        "chain",
-        "checkpoints",
-        "deliveries",
-        "partition",
-        "replay",
-        "replay_cli",
-        "sources",
-        "stage",
-        "transport",
-        "worker",
-    }
-)
+# Modules of processors/ that hold no stage.
+SHELLS = frozenset({"__main__", "chain", "stage", "wiring"})
 
 
 def initial_states(stage: type[BatchStage[Any, Any]], count: int) -> NDArray[np.void]:

@@ -19,10 +19,10 @@ from infra.broker import consumer_config, full_name, partitions
 from infra.publisher import Publisher
 from infra.settings import Settings
 from processors.chain import EventChain
-from processors.encoding import Source, dead_letters, refused
+from processors.live.encoding import Source, dead_letters, refused
+from processors.live.worker import warm
 from processors.stage import stages
 from processors.wiring import plan
-from processors.worker import warm
 from schemas import Record, Rejected
 from schemas.codec import Codec
 from schemas.position import POSITION_HEADER, Position, Seen, position_of
@@ -70,6 +70,14 @@ class Workers:
                 command, cwd=ROOT, env={**os.environ, **self._environment, **more}, stdout=log, stderr=log
             )
         return self._running[name]
+
+    def ready(self, name: str, timeout_s: float = 40.0) -> None:
+        """Wait until a worker has taken over partitions."""
+        until = time.monotonic() + timeout_s
+        while "partitions taken over" not in self.told(name):
+            self.alive()
+            assert time.monotonic() < until, self.told(name)
+            time.sleep(0.05)
 
     def kill(self, name: str) -> None:
         """End a worker as kill -9 does."""

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from consumers.archive import Archive
 from infra import archive as files
 from infra.errors import UserError
-from processors.replay import Replay, needs
-from processors.runs import run_of
-from processors.sources import archive as source
+from processors.replay.replay import Replay, needs
+from processors.replay.runs import run_of
+from processors.replay.sources import archive as source
 from processors.stage import stages
 from processors.wiring import plan
 from schemas import Clock, Heartbeat, Record, Tick
 from schemas.batch import Batch
 from schemas.columns import Keys
-from tests.processors.replays import replayed, rows, whole
+from tests.processors.replay.replays import replayed, rows, whole
 from tests.streams import raw
 
 STREAM = list(raw(seed=23, count=1_500))

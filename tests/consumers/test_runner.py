@@ -16,8 +16,8 @@ from consumers.runner import Limits, Runner
 from infra.errors import UserError
 from infra.publisher import Publisher
 from infra.settings import Settings
-from processors.sources import archive
-from processors.sources.kafka import Reading
+from processors.replay.sources import archive
+from processors.replay.sources.kafka import Reading
 from schemas import DeadLetter, Ema, Record
 from schemas.batch import Batch
 from schemas.codec import Codec

@@ -43,6 +43,7 @@ def test_a_stop_loses_nothing_and_repeats_nothing(live: Settings, tmp_path: Path
     records = list(raw(seed, 1_500, "abcdef"))
     with Workers(live, tmp_path) as workers:
         workers.start("a")
+        workers.ready("a")
         stopped = False
         for number in write(live, records, seed, seconds=8.0):
             if number > len(records) // 2 and not stopped:

@@ -46,8 +46,6 @@ def test_a_circle_is_refused() -> None:
 
 
 def test_a_stage_that_would_join_two_logs_is_refused() -> None:
-    with pytest.raises(
-        WiringError, match="reads emas, ticks, which would come from the separate logs"
-    ):
+    with pytest.raises(WiringError, match="reads emas, ticks, which would come from the separate logs"):
         plan([Joiner])
     assert plan([Joiner, Emas, Buckets])["ticks"] == [Buckets, Emas, Joiner]

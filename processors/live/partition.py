@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from confluent_kafka import Message
 
 from infra import metrics
-from processors.deliveries import Deliveries, Mark
-from processors.encoding import Encoded, Source, dead_letters
-from processors.paths import Made, Paths, Refusals
+from processors.live.deliveries import Deliveries, Mark
+from processors.live.encoding import Encoded, Source, dead_letters
+from processors.live.paths import Made, Paths, Refusals
 from processors.wiring import StageType
 from schemas import Checkpoint, DeadLetter, Rejected
 from schemas.codec import Codec

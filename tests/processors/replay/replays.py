@@ -4,8 +4,8 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from processors.replay import Replay
-from processors.runs import Run, run_of
+from processors.replay.replay import Replay
+from processors.replay.runs import Run, run_of
 from processors.stage import stages
 from schemas import Record
 from schemas.batch import Batch

@@ -20,15 +20,15 @@ from consumers.sink import Sink
 from infra.options import stage_options
 from infra.registry import codec
 from infra.settings import Settings, UserError, load_settings
-from processors.replay import Replay
-from processors.runs import Run
-from processors.sources.asked import Asked, recorded
-from processors.sources.progress import Rate, bar
-from processors.sources.selecting import between, paced
+from processors.replay.replay import Replay
+from processors.replay.runs import Run
+from processors.replay.sources.asked import Asked, recorded
+from processors.replay.sources.progress import Rate, bar
+from processors.replay.sources.selecting import between, paced
+from processors.replay.tally import Tally
+from processors.replay.tape import Tape
 from processors.stage import name
 from processors.stage import stages as discover
-from processors.tally import Tally
-from processors.tape import Tape
 from processors.wiring import StageType, WiringError
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from processors.chain import BatchChain, EventChain, Snapshot
-from processors.encoding import Encoded, encoded, refused
+from processors.live.encoding import Encoded, encoded, refused
 from processors.stage import Rejection
 from processors.wiring import StageType
 from schemas import Record, Rejected

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from processors.runs import Raw, Run, event_times
+from processors.replay.runs import Raw, Run, event_times
 from processors.stage import Rejection
 from schemas import DeadLetter
 from schemas.batch import Batch, Ints, Lineage

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from infra.errors import UserError
 from infra.registry import codec
 from infra.settings import Settings
-from processors.replay import needs
-from processors.runs import Run
-from processors.sources import archive, frames, kafka
-from processors.sources.progress import Rate
+from processors.replay.replay import needs
+from processors.replay.runs import Run
+from processors.replay.sources import archive, frames, kafka
+from processors.replay.sources.progress import Rate
 from processors.wiring import StageType
 from producers.feed import feeds
 

@@ -12,7 +12,7 @@ from infra.broker import consumer_config, full_name, partition_counts
 from infra.decoding import Message, decode, key_and_value
 from infra.errors import UserError
 from infra.settings import Settings
-from processors.runs import Raw, Run, Unreadable
+from processors.replay.runs import Raw, Run, Unreadable
 from schemas.batch import Fresh
 from schemas.codec import Codec
 from schemas.columns import Keys

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.chain import EventChain
-from processors.replay import Replay, needs
-from processors.runs import Raw, Run, Unreadable
+from processors.replay.replay import Replay, needs
+from processors.replay.runs import Raw, Run, Unreadable
+from processors.replay.tape import encoded
 from processors.stage import stages
-from processors.tape import encoded
 from processors.wiring import plan
 from schemas import Clock, DeadLetter, Record
 from schemas.codec import Codec
 from schemas.columns import Keys
 from schemas.position import Position
-from tests.processors.replays import cut, replayed, rows, whole
+from tests.processors.replay.replays import cut, replayed, rows, whole
 from tests.streams import raw
 
 STREAM = list(raw(seed=11, count=2_500))

@@ -15,8 +15,8 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 
 from infra.settings import load_settings
-from processors import transport
-from processors.app import App, build
+from processors.live import transport
+from processors.live.app import App, build
 from schemas.codec import Codec
 
 TICKS = TP("ticks", 0)

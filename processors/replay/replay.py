@@ -1,7 +1,7 @@
 """Replay: chains over the partitions of recorded logs, in process, giving what a live run gave.
 
 Every partition has a chain of its own, fed in log order. How a log is cut into runs and in which order the partitions
-come changes nothing. Nothing is written anywhere and no clock is read: see replay_cli.py.
+come changes nothing. Nothing is written anywhere and no clock is read: see command.py.
 """
 
 import dataclasses
@@ -11,8 +11,8 @@ from itertools import chain as joined
 import numpy as np
 
 from processors.chain import BatchChain, EventChain, Options, Snapshot
-from processors.derived import outputs
-from processors.runs import Run, run_of
+from processors.replay.derived import outputs
+from processors.replay.runs import Run, run_of
 from processors.stage import BatchStage, Rejection, column_dtypes, reads
 from processors.wiring import StageType, plan
 from schemas import DeadLetter, Record

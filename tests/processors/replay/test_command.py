@@ -8,8 +8,8 @@ import typer
 from typer.testing import CliRunner
 
 from infra.errors import UserError
-from processors.replay_cli import moment, replay
-from processors.sources import archive
+from processors.replay.command import moment, replay
+from processors.replay.sources import archive
 from producers.frames import Recorder
 from producers.simulator import frames as simulated
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from processors.runs import Run, event_times
+from processors.replay.runs import Run, event_times
 
 STEP_S = 0.05  # at real time a record is at most this late
 

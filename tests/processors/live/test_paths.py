@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from processors.encoding import Encoded
-from processors.paths import LONG, SHORT_RUNS, Paths
+from processors.live.encoding import Encoded
+from processors.live.paths import LONG, SHORT_RUNS, Paths
 from processors.stage import stages
 from processors.wiring import plan
 from schemas.codec import Codec

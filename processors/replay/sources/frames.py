@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from processors.runs import Run, run_of
+from processors.replay.runs import Run, run_of
 from producers import frames
 from producers.clock import with_clocks
 from producers.feed import Feed

@@ -19,11 +19,11 @@ from infra.broker import consumer_config, full_name
 from infra.errors import UserError
 from infra.options import stage_options
 from infra.settings import Settings
-from processors import transport
+from processors.live import transport
+from processors.live.worker import Worker
 from processors.stage import name
 from processors.stage import stages as all_stages
 from processors.wiring import StageType, WiringError, plan
-from processors.worker import Worker
 from schemas.codec import Codec
 
 RUNS_WAITING = 4  # events that wait for an agent, of up to max_batch records each

@@ -16,25 +16,25 @@ from processors.buckets import BucketOptions, Buckets
 from processors.emas import EmaOptions, Emas
 from processors.gaps import Gaps
 from processors.jump_losses import JumpLosses
-from processors.replay import Replay
-from processors.sources import archive, frames
-from processors.sources.selecting import between
+from processors.replay.replay import Replay
+from processors.replay.sources import archive, frames
+from processors.replay.sources.selecting import between
+from processors.replay.tape import Tape
 from processors.stage import stages
-from processors.tape import Tape
 from producers.coinbase import Coinbase
 from producers.frames import Recorder
 from producers.simulator import Simulator
 from producers.simulator import frames as simulated
 from schemas import Bucket, Clock, Ema, Gap, JumpLoss, Record, Tick
 from tests.data import recording, reference
-from tests.processors.replays import replayed
+from tests.processors.replay.replays import replayed
 
 DAY = "coinbase/eth_usd_ticker_2025-11-25.jsonl.zst"
 BEGIN_NS = int(datetime(2025, 11, 25, 18, tzinfo=UTC).timestamp()) * 1_000_000_000
 END_NS = BEGIN_NS + 44 * 60 * 1_000_000_000
 WIDTH_NS = 160_000_000
 CONVENTIONS = {"A_within_bucket_first_to_last": "first", "B_previous_close_to_last": "carry"}
-TAPE = Path(__file__).parent.parent / "tapes" / "simulated_eth_btc_seed_7.json"
+TAPE = Path(__file__).parents[2] / "tapes" / "simulated_eth_btc_seed_7.json"
 
 
 def derived(stages_: list[Any], runs: Any, options: dict[str, Any] | None = None) -> Iterator[Record]:

@@ -17,11 +17,11 @@ from infra import logs, metrics
 from infra.broker import consumer_config
 from infra.errors import UserError
 from infra.settings import Settings
-from processors import checkpoints
 from processors.chain import BatchChain
-from processors.deliveries import Deliveries
-from processors.encoding import encoded
-from processors.partition import Partition
+from processors.live import checkpoints
+from processors.live.deliveries import Deliveries
+from processors.live.encoding import encoded
+from processors.live.partition import Partition
 from processors.stage import stages as all_stages
 from processors.stage import writes
 from processors.wiring import StageType

@@ -15,7 +15,7 @@ import polars as pl
 from infra import archive
 from infra.archive import Piece
 from infra.errors import UserError
-from processors.runs import Raw, Run
+from processors.replay.runs import Raw, Run
 from schemas import Record
 from schemas.batch import LINEAGE, Batch, Fresh, Lineage
 from schemas.catalogue import TOPICS

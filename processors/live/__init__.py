@@ -1,0 +1,1 @@
+"""The live runtime: chains over the partitions of topics, hosted by Faust."""

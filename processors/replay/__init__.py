@@ -1,0 +1,1 @@
+"""The replay runtime: the same chains over recorded logs, in process."""

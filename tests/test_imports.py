@@ -1,0 +1,110 @@
+"""Who may import whom: the table of docs/architecture.md, held by looking at every import there is."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+IMPURE = {"time", "random", "os", "asyncio", "threading", "socket", "subprocess", "uuid", "multiprocessing", "signal"}
+STANDARD = set(sys.stdlib_module_names)
+PURE = STANDARD - IMPURE
+COLUMNS = {"numpy", "polars", "msgspec"}
+NUMERIC = {*COLUMNS, "numba", "scipy"}
+ANY_OF_OURS = {"schemas", "producers", "processors", "consumers", "infra", "grafana"}
+
+# The first pattern that matches a file decides: (ours it may import, others it may import). None: anything.
+# A name allows its children. Folders meet in topics only; shells are where I/O and clocks live.
+Rule = tuple[set[str], set[str] | None]
+RULES: dict[str, Rule] = {
+    "schemas/*.py": ({"schemas"}, {*PURE, *COLUMNS, "fastavro", "numba"}),
+    # producers: the shell, what it is made of, venues
+    "producers/__main__.py": ({"schemas", "producers", "infra"}, None),
+    "producers/transport.py": ({"schemas", "producers", "infra"}, None),
+    "producers/publishing.py": ({"schemas", "producers", "infra"}, None),
+    "producers/frames.py": ({"schemas", "producers"}, None),
+    "producers/simulator.py": (
+        {"schemas", "producers.session", "producers.coinbase"},
+        {*PURE, "msgspec", "random"},
+    ),  # seeded
+    "producers/*.py": (
+        {"schemas", "producers.feed", "producers.session", "producers.coinbase", "producers.book"},
+        {*PURE, "msgspec"},
+    ),
+    # processors: the runtimes, what makes a chain, topics
+    "processors/__main__.py": ({"schemas", "processors", "infra"}, None),
+    "processors/live/*.py": (
+        {"schemas", "infra", *(f"processors.{name}" for name in ("live", "chain", "stage", "wiring"))},
+        None,
+    ),
+    "processors/replay/command.py": ({"schemas", "processors", "infra", "consumers"}, None),
+    "processors/replay/sources/*.py": ({"schemas", "producers", "processors", "infra"}, None),
+    "processors/replay/*.py": (
+        {"schemas", *(f"processors.{name}" for name in ("replay", "chain", "stage", "wiring"))},
+        {*PURE, *COLUMNS, "rich"},
+    ),
+    "processors/chain.py": ({"schemas", "processors.stage", "processors.wiring"}, {*PURE, *COLUMNS}),
+    "processors/stage.py": ({"schemas"}, {*PURE, *COLUMNS}),
+    "processors/wiring.py": ({"processors.stage"}, PURE),
+    "processors/online/*.py": ({"schemas.jit", "processors.online"}, {*PURE, *NUMERIC}),
+    "processors/*.py": ({"schemas", "processors.stage", "processors.online"}, {*PURE, *NUMERIC}),
+    # consumers: pure parts, those that run feeds or chains in process, sinks and readers
+    "consumers/sink.py": ({"schemas"}, PURE),
+    "consumers/estimator.py": ({"schemas", "processors"}, {*PURE, *COLUMNS}),
+    "consumers/__main__.py": ({"schemas", "processors", "consumers", "infra"}, None),
+    "consumers/dead_letters.py": ({"schemas", "producers", "consumers", "infra"}, None),
+    "consumers/demo*.py": (ANY_OF_OURS - {"grafana"}, None),
+    "consumers/jumploss*.py": (ANY_OF_OURS - {"grafana"}, None),
+    "consumers/*.py": ({"schemas", "consumers.sink", "consumers.reader", "infra"}, None),
+    "infra/*.py": ({"schemas", "infra"}, None),  # infra/cli.py reaches the other folders by name, when it is asked to
+    "grafana/*.py": ({"schemas", "grafana"}, {*PURE, "attr", "grafanalib", "typer"}),
+}
+
+
+def rule(path: Path) -> Rule:
+    """The rule for a file of the project."""
+    relative = path.relative_to(ROOT)
+    for pattern, found in RULES.items():
+        if relative.match(pattern) and len(relative.parts) == pattern.count("/") + 1:
+            return found
+    raise AssertionError(f"no rule says what {relative} may import: add one to {Path(__file__).name}")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative import"
+            module = node.module or ""
+            inner = [f"{module}.{alias.name}" for alias in node.names]
+            yield from (
+                name if (ROOT / name.replace(".", "/")).with_suffix(".py").exists() else module for name in inner
+            )
+
+
+FILES = sorted(path for folder in ANY_OF_OURS for path in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_its_place_allows(path: Path) -> None:
+    ours, others = rule(path)
+    for name in imports(path):
+        top = name.partition(".")[0]
+        if top in ANY_OF_OURS:
+            allowed = any(name == known or name.startswith(known + ".") for known in ours)
+        else:
+            allowed = others is None or top in others
+        assert allowed, f"{path.relative_to(ROOT)} may not import {name}"
+
+
+def test_stages_never_import_each_other() -> None:
+    from processors.stage import stages
+
+    files = {stage.__module__ for stage in stages()}
+    for module in files:
+        path = ROOT / f"{module.replace('.', '/')}.py"
+        assert not (set(imports(path)) & files), f"{module} imports another topic's file"
