@@ -47,8 +47,8 @@ class Publisher:
 
     @property
     def acked(self) -> int:
-        """Records that the broker has confirmed, as of the last ``publish``, ``poll`` or ``flush``."""
-        return self.sent - len(self._producer) - self._failed
+        """Records that the broker has confirmed, or a few less: what the client still has to tell us counts as none."""
+        return max(self.sent - len(self._producer) - self._failed, 0)
 
     def publish(
         self,
