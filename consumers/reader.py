@@ -22,14 +22,14 @@ from infra.broker import consumer_config, full_name, partition_counts
 from infra.errors import UserError
 from infra.publisher import Publisher
 from infra.settings import Settings
-from schemas import DeadLetter, Record, Rejected
+from schemas import Record, Rejected
 from schemas.codec import Codec
+from schemas.letters import dead_letter
 from schemas.position import Log, Position, Seen, Times, position_of, times_of
 
 Kind = TypeVar("Kind", bound=Record)
 Start = Literal["earliest", "latest"] | int  # an int: ns since the epoch, by the time of writing
 MILLISECOND = 1_000_000
-PAYLOAD_LIMIT = 4 << 20  # bytes
 COMMIT_S = 1.0
 BATCH = 1_000
 LEADER_S = 10.0
@@ -177,17 +177,15 @@ class Reader(Generic[Kind]):
         metrics.DEAD_LETTERS.labels(at[0], "codec").inc()
         log.warning("record refused", topic=at[0], partition=at[1], offset=offset, reason=reason)
         payload, key = message.value() or b"", message.key() or b""
-        letter = DeadLetter(
-            source=at[0],
-            event_ns=message.timestamp()[1] * MILLISECOND,
+        letter = dead_letter(
+            at[0],
+            "codec",
+            reason,
+            payload,
+            message.timestamp()[1] * MILLISECOND,
             partition=at[1],
             offset=offset,
-            by="codec",
-            reason=reason,
-            record_key=key.encode() if isinstance(key, str) else key,
-            payload=payload[:PAYLOAD_LIMIT],
-            size=len(payload),
-            attempts=0,
+            key=key.encode() if isinstance(key, str) else key,
         )
         if self._publisher is None:
             self._publisher = Publisher(self._settings, self._codec)

@@ -20,16 +20,15 @@ from infra.decoding import Message, Refused, decode, key_and_value
 from infra.errors import UserError
 from infra.publisher import Publisher
 from infra.settings import Settings
-from schemas import DeadLetter
 from schemas.batch import Batch, Fresh
 from schemas.catalogue import TOPICS
 from schemas.codec import Codec
 from schemas.columns import Keys
+from schemas.letters import dead_letter
 from schemas.position import Log, Position
 
 POLL_S = 0.1
 FETCH = 10_000
-PAYLOAD_LIMIT = 4 << 20  # bytes of a refused record that are kept
 log = logs.logger(__name__)
 
 
@@ -168,17 +167,15 @@ class Runner:
         if at[0] in self._judged:
             return
         key, value = key_and_value(message)
-        letter = DeadLetter(
-            source=at[0],
-            event_ns=message.timestamp()[1] * 1_000_000,
+        letter = dead_letter(
+            at[0],
+            "codec",
+            reason,
+            value,
+            message.timestamp()[1] * 1_000_000,
             partition=at[1],
             offset=offset,
-            by="codec",
-            reason=reason,
-            record_key=key,
-            payload=value[:PAYLOAD_LIMIT],
-            size=len(value),
-            attempts=0,
+            key=key,
         )
         if self._publisher is None:
             self._publisher = Publisher(self._settings, self._codec)

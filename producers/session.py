@@ -8,9 +8,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from producers.feed import Feed, Recent, Repeated, Resubscribe
-from schemas import DeadLetter, Record, Rejected
-
-PAYLOAD_LIMIT = 4 * 1024 * 1024
+from schemas import Record, Rejected
+from schemas.letters import dead_letter
 
 
 @dataclasses.dataclass(slots=True)
@@ -85,16 +84,5 @@ class Session:
     def _refuse(self, frame: str | bytes, received_ns: int, reason: str) -> list[Record]:
         self.counts.dead_letters += 1
         payload = frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
-        letter = DeadLetter(
-            source=self._feed.name,
-            event_ns=received_ns,
-            partition=-1,
-            offset=-1,
-            by=self._feed.name,
-            reason=reason,
-            record_key=b"",
-            payload=payload[:PAYLOAD_LIMIT],
-            size=len(payload),
-            attempts=0,
-        )
+        letter = dead_letter(self._feed.name, self._feed.name, reason, payload, received_ns)
         return [letter]

@@ -1,7 +1,7 @@
 """How functions are compiled: ``kernel`` for numba's loops, ``shared`` for arithmetic that Python and kernels both run.
 
 numba notices a change of a kernel's own file only, not of the shared functions it calls. So compiled code is kept under
-a digest of all sources that kernels are made of: other sources, other cache.
+a digest of the sources that kernels are made of: other sources, other cache.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def _digest() -> str:
     root = pathlib.Path(__file__).parent.parent
-    sources = sorted(path for folder in ("schemas", "processors") for path in (root / folder).rglob("*.py"))
+    folders = ("schemas", "processors", "processors/online")
+    sources = sorted(path for folder in folders for path in (root / folder).glob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 

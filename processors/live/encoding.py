@@ -14,8 +14,8 @@ from processors.stage import Rejection
 from schemas import DeadLetter
 from schemas.codec import Codec
 from schemas.columns import Keys, Table
+from schemas.letters import dead_letter
 
-PAYLOAD_BYTES = 4 << 20  # of a refused record that are kept
 MILLISECOND = 1_000_000
 
 
@@ -97,16 +97,13 @@ def dead_letters(
 
 
 def _dead_letter(source: Source, topic: str, partition: int, by: str, reason: str) -> DeadLetter:
-    value = source.value or b""
-    return DeadLetter(
-        source=topic,
-        event_ns=max(source.timestamp_ms, 0) * MILLISECOND,
+    return dead_letter(
+        topic,
+        by,
+        reason,
+        source.value or b"",
+        max(source.timestamp_ms, 0) * MILLISECOND,
         partition=partition,
         offset=source.offset,
-        by=by,
-        reason=reason,
-        record_key=source.key or b"",
-        payload=value[:PAYLOAD_BYTES],
-        size=len(value),
-        attempts=0,
+        key=source.key or b"",
     )

@@ -16,8 +16,7 @@ from processors.stage import Rejection
 from schemas import DeadLetter
 from schemas.batch import Batch, Ints, Lineage
 from schemas.columns import Keys, Table, tables
-
-PAYLOAD_LIMIT = 4 << 20  # bytes of a refused record that are kept
+from schemas.letters import dead_letter
 
 
 def outputs(run: Run, derived: Sequence[Table], refused: Sequence[Rejection], keys: Keys) -> list[Batch]:
@@ -42,17 +41,15 @@ def dead_letters(run: Run, refused: Sequence[Rejection]) -> list[tuple[int, Dead
 
 
 def _letter(batch: Batch, reason: Rejection, raw: Raw) -> DeadLetter:
-    return DeadLetter(
-        source=batch.topic,
-        event_ns=int(batch.lineage.kafka_ns[reason.cause]),
+    return dead_letter(
+        batch.topic,
+        reason.by,
+        reason.reason,
+        raw.value,
+        int(batch.lineage.kafka_ns[reason.cause]),
         partition=batch.partition,
         offset=int(batch.lineage.offset[reason.cause]),
-        by=reason.by,
-        reason=reason.reason,
-        record_key=raw.key,
-        payload=raw.value[:PAYLOAD_LIMIT],
-        size=len(raw.value),
-        attempts=0,
+        key=raw.key,
     )
 
 
