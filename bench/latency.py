@@ -133,8 +133,8 @@ async def measure(settings: Settings, rate: float, seconds: float, settling_s: f
 
 def latency(
     rate: Annotated[float, typer.Option(help="Frames a second.")] = 2_000.0,
-    seconds: Annotated[float, typer.Option(help="How long to send.")] = 20.0,
-    settling: Annotated[float, typer.Option(help="Seconds at the start that do not count.")] = 8.0,
+    seconds: Annotated[float, typer.Option(help="How long to send.")] = 40.0,
+    settling: Annotated[float, typer.Option(help="Seconds at the start, for the broker's compiler to settle.")] = 30.0,
 ) -> None:
     """Measure frame sent to jump loss consumed."""
     with tempfile.TemporaryDirectory(prefix="tidemill-latency-") as folder:

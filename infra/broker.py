@@ -80,7 +80,7 @@ def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "compression.type": "lz4",
-        "linger.ms": 1,
+        "linger.ms": 0.5,
         "queue.buffering.max.messages": 500_000,
         "queue.buffering.max.kbytes": 4 * CLIENT_MEMORY,
         "message.max.bytes": LARGEST_MESSAGE,
