@@ -104,6 +104,36 @@ class Workers:
             assert process.poll() in (None, -signal.SIGKILL, 0), f"{name}: {process.poll()}\n{self.told(name)}"
 
 
+class Process:
+    """A tidemill command that can be killed and started again."""
+
+    def __init__(self, settings: Settings, *arguments: str) -> None:
+        given = {
+            "TIDEMILL_BROKERS": settings.brokers,
+            "TIDEMILL_TOPIC_PREFIX": settings.topic_prefix,
+            "TIDEMILL_GROUP": settings.group,
+            "TIDEMILL_DATA_DIR": str(settings.data_dir),
+            "TIDEMILL_WORKER_ID": "one",
+        }
+        self._environment = os.environ | given
+        self._command = [sys.executable, "-m", "infra.cli", *arguments]
+        self._log = settings.data_dir / f"{arguments[0]}.log"
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._running = subprocess.Popen(self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        assert self._running.poll() is None, self._log.read_text()[-4_000:]
+        self._running.kill()
+        self._running.wait()
+
+    def stop(self) -> None:
+        self._running.terminate()
+        assert self._running.wait(30) == 0, self._log.read_text()[-4_000:]
+
+
 def write(settings: Settings, records: Sequence[Record], seed: int, seconds: float = 0.0) -> Iterator[int]:
     """Write records, with poison among them, in some seconds; yields how many are out, now and then."""
     chance = random.Random(seed)
@@ -199,3 +229,15 @@ def wait_for(settings: Settings, workers: Workers, timeout_s: float = 40.0) -> d
         for number, pair in enumerate(zip(found, wanted[topic], strict=True)):
             assert pair[0] == pair[1], f"{topic}: record {number} of {len(found)}"
     return repeats
+
+
+def sink_lag(settings: Settings) -> int:
+    """How many records of ticks and buckets the sink has not committed."""
+    own = settings.model_copy(update={"worker_id": ""})
+    consumer = confluent_kafka.Consumer(consumer_config(own, f"{settings.group}-clickhouse"))
+    names = [full_name(settings, topic) for topic in ("ticks", "buckets")]
+    places = [TopicPartition(name, number) for name in names for number in range(partitions(settings, "ticks"))]
+    ends = {(place.topic, place.partition): consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
+    done = {(place.topic, place.partition): max(place.offset, 0) for place in consumer.committed(places, timeout=10)}
+    consumer.close()
+    return sum(ends.values()) - sum(done.values())

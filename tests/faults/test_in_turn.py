@@ -6,9 +6,6 @@ Nothing that reached the broker is lost or doubled, and what did not reach it is
 import asyncio
 import contextlib
 import itertools
-import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -23,8 +20,7 @@ from infra.local import LocalKafka
 from infra.settings import Settings, load_settings
 from producers.simulator import timestamp
 from schemas import Gap, Tick
-from tests.data import ROOT
-from tests.live import CODEC, Entry, Workers, expected, new, read, wait_for
+from tests.live import CODEC, Entry, Process, Workers, expected, new, read, sink_lag, wait_for
 from tests.producers import venue
 
 EVERY_S = 0.01
@@ -77,35 +73,6 @@ class Market(threading.Thread):
     async def _send(connection: ServerConnection, frame: str) -> None:
         with contextlib.suppress(ConnectionClosed):
             await connection.send(frame)
-
-
-class Process:
-    """A tidemill command that can be killed and started again."""
-
-    def __init__(self, settings: Settings, *arguments: str) -> None:
-        given = {
-            "TIDEMILL_BROKERS": settings.brokers,
-            "TIDEMILL_GROUP": settings.group,
-            "TIDEMILL_DATA_DIR": str(settings.data_dir),
-            "TIDEMILL_WORKER_ID": "one",
-        }
-        self._environment = os.environ | given
-        self._command = [sys.executable, "-m", "infra.cli", *arguments]
-        self._log = settings.data_dir / f"{arguments[0]}.log"
-        self.start()
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._running = subprocess.Popen(self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
-
-    def kill(self) -> None:
-        assert self._running.poll() is None, self._log.read_text()[-4_000:]
-        self._running.kill()
-        self._running.wait()
-
-    def stop(self) -> None:
-        self._running.terminate()
-        assert self._running.wait(30) == 0, self._log.read_text()[-4_000:]
 
 
 def trades(settings: Settings) -> list[int]:
@@ -172,26 +139,10 @@ def test_each_part_is_killed_in_turn_and_nothing_is_lost_or_doubled(private_brok
 def kept(settings: Settings, sink: Process, buckets: list[Entry], ticks: int) -> None:
     """Wait until the sink has taken all there is, end it, and find every record in the history once."""
     until = time.monotonic() + PATIENCE_S
-    while lag(settings) and time.monotonic() < until:
+    while sink_lag(settings) and time.monotonic() < until:
         time.sleep(0.5)
     sink.stop()
     client = connect(settings)
     counts = query(client, "SELECT (SELECT count() FROM ticks FINAL) AS t, (SELECT count() FROM buckets FINAL) AS b")
     client.close()
     assert counts.rows() == [(ticks, len(buckets))]
-
-
-def lag(settings: Settings) -> int:
-    """How many records of ticks and buckets the sink has not committed."""
-    from confluent_kafka import Consumer, TopicPartition
-
-    from infra.broker import consumer_config, full_name, partitions
-
-    own = settings.model_copy(update={"worker_id": ""})
-    consumer = Consumer(consumer_config(own, f"{settings.group}-clickhouse"))
-    names = [full_name(settings, topic) for topic in ("ticks", "buckets")]
-    places = [TopicPartition(name, number) for name in names for number in range(partitions(settings, "ticks"))]
-    ends = {(place.topic, place.partition): consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
-    done = {(place.topic, place.partition): max(place.offset, 0) for place in consumer.committed(places, timeout=10)}
-    consumer.close()
-    return sum(ends.values()) - sum(done.values())
