@@ -78,9 +78,9 @@ def examine() -> Iterator[Finding]:
         try:
             yield look(part, settings)
         except UserError as error:
-            yield Finding(part, Verdict.fail, str(error), TODO[part])
+            yield Finding(part, Verdict.fail, str(error), REMEDIES[part])
         except Exception as error:
-            yield Finding(part, Verdict.fail, f"{type(error).__name__}: {error}", TODO[part])
+            yield Finding(part, Verdict.fail, f"{type(error).__name__}: {error}", REMEDIES[part])
 
 
 def _of_python() -> Finding:
@@ -153,7 +153,7 @@ def _of_topics(part: str, settings: Settings) -> Finding:
         return Finding(part, Verdict.fail, "; ".join(wrong), todo)
     missing = sorted(set(TOPICS) - set(present))
     if missing:
-        return Finding(part, Verdict.warn, f"missing: {', '.join(missing)}", TODO[part])
+        return Finding(part, Verdict.warn, f"missing: {', '.join(missing)}", REMEDIES[part])
     return Finding(part, Verdict.ok, f"all {len(present)} as the catalogue says")
 
 
@@ -185,16 +185,16 @@ def _of_local_broker(part: str, _: Settings) -> Finding:
     try:
         program = jars.java()
     except UserError as error:
-        return Finding(part, Verdict.warn, str(error).partition(":")[0], TODO[part])
+        return Finding(part, Verdict.warn, str(error).partition(":")[0], REMEDIES[part])
     if shutil.which("mvn") is None:
-        return Finding(part, Verdict.warn, f"java at {program}, no Maven", TODO[part])
+        return Finding(part, Verdict.warn, f"java at {program}, no Maven", REMEDIES[part])
     return Finding(part, Verdict.ok, f"java at {program}, Maven at {shutil.which('mvn')}")
 
 
 def _of_docker(part: str, _: Settings) -> Finding:
     found = shutil.which("docker") or shutil.which("podman")
     if found is None:
-        return Finding(part, Verdict.warn, "neither docker nor podman", TODO[part])
+        return Finding(part, Verdict.warn, "neither docker nor podman", REMEDIES[part])
     return Finding(part, Verdict.ok, found)
 
 
@@ -214,7 +214,7 @@ PARTS: dict[str, Callable[[str, Settings], Finding]] = {
     "docker": _of_docker,
     "dashboards": _of_dashboards,
 }
-TODO = {
+REMEDIES = {
     "clock": "see that the data folder can be written to",
     "disk": "see that the data folder exists and can be written to",
     "broker": "start one with tidemill up, or set TIDEMILL_BROKERS",

@@ -24,9 +24,10 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from faust.serializers.schemas import Schema
 from faust.transport.base import Transport as BaseTransport
-from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers import TRANSPORTS
 from faust.types import TP, ConsumerMessage
+
+from processors.live.runs_only import RunsOnly
 
 SCHEME = "runs"
 POLL_S = 0.1  # the longest wait for a first record, so the longest that a stop waits for the thread
@@ -58,7 +59,7 @@ class RunSchema(Schema):  # type: ignore[type-arg]
         return decode
 
 
-class Consumer(BaseConsumer):
+class Consumer(RunsOnly):
     """A member of the worker's group; the app gives ``owner``, ``client`` (librdkafka's settings) and ``most``."""
 
     app: Any
@@ -307,44 +308,6 @@ class Consumer(BaseConsumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         return {}
-
-    # Faust's tables, replies and per-record fetching would need these; a worker of ours uses none of them.
-
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        raise NotImplementedError
-
-    def _to_message(self, tp: TP, record: Any) -> Any:
-        raise NotImplementedError
-
-    def _new_topicpartition(self, topic: str, partition: int) -> TP:
-        return TP(topic, partition)
-
-    async def _seek(self, partition: TP, offset: int) -> None:
-        raise NotImplementedError
-
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        raise NotImplementedError
-
-    async def position(self, tp: TP) -> int | None:
-        raise NotImplementedError
-
-    def highwater(self, tp: TP) -> int:
-        raise NotImplementedError
-
-    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
-        raise NotImplementedError
-
-    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        raise NotImplementedError
-
-    def topic_partitions(self, topic: str) -> int | None:
-        raise NotImplementedError
-
-    def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
-        raise NotImplementedError
-
-    async def create_topic(self, topic: str, *_: Any, **__: Any) -> None:
-        raise NotImplementedError
 
 
 class Transport(BaseTransport):
