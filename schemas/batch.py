@@ -125,6 +125,15 @@ def lineage(
     )
 
 
+def ordinals(causes: Ints) -> Ints:
+    """For each of the rising causes how many equal ones stand before it.
+
+    >>> ordinals(np.array([3, 3, 5, 9, 9, 9])).tolist()
+    [0, 1, 0, 0, 1, 2]
+    """
+    return np.arange(len(causes)) - np.searchsorted(causes, causes)
+
+
 ORDINAL_BITS = 24  # more records than that on one topic from one input would be an error of their stage
 
 

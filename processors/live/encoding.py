@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from processors.stage import Rejection
 from schemas import DeadLetter
+from schemas.batch import ordinals
 from schemas.codec import Codec
 from schemas.columns import Keys, Table
 from schemas.letters import dead_letter
@@ -67,15 +67,6 @@ def _names(group: list[Table], keys: Keys) -> list[bytes]:
             name = known[code] = keys.names[code].encode()
         found.append(name)
     return found
-
-
-def ordinals(causes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each of the rising causes how many equal ones stand before it.
-
-    >>> ordinals(np.array([3, 3, 5, 9, 9, 9])).tolist()
-    [0, 1, 0, 0, 1, 2]
-    """
-    return np.arange(len(causes)) - np.searchsorted(causes, causes)
 
 
 def refused(unreadable: Sequence[tuple[int, str]], rejections: Sequence[Rejection]) -> list[tuple[int, str, str]]:

@@ -14,7 +14,7 @@ import polars as pl
 from processors.replay.runs import Raw, Run, event_times
 from processors.stage import Rejection
 from schemas import DeadLetter
-from schemas.batch import Batch, Ints, Lineage
+from schemas.batch import Batch, Ints, Lineage, ordinals
 from schemas.columns import Keys, Table, tables
 from schemas.letters import dead_letter
 
@@ -80,22 +80,10 @@ def _batch(source: Batch, topic: str, group: list[Table], keys: Keys, times: tup
         cause_topic=pl.repeat(source.topic, len(cause), dtype=pl.String, eager=True),
         cause_partition=np.full(len(cause), source.partition, np.int64),
         cause_offset=source.lineage.offset[cause],
-        cause_ordinal=_ordinals(cause),
+        cause_ordinal=ordinals(cause),
         exchange_ns=times[0][cause],
         received_ns=times[1][cause],
         produced_ns=source.lineage.produced_ns[cause],
         kafka_ns=source.lineage.kafka_ns[cause],
     )
     return Batch(topic, source.partition, keys, placed, lineage)
-
-
-def _ordinals(cause: Ints) -> Ints:
-    """The number of each row among those with its cause, for sorted causes.
-
-    >>> _ordinals(np.array([3, 3, 4, 7, 7, 7])).tolist()
-    [0, 1, 0, 0, 1, 2]
-    """
-    index = np.arange(len(cause))
-    begins = np.where(np.diff(cause, prepend=-1) != 0, index, 0)
-    ordinals: Ints = index - np.maximum.accumulate(begins)
-    return ordinals
