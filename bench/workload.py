@@ -42,7 +42,7 @@ def encoded(records: list[Record]) -> list[bytes]:
     codec, keys = Codec(), Keys()
     values: list[bytes] = [b""] * len(records)
     for table in tables(enumerate(records), keys):
-        for place, value in zip(table.cause.tolist(), codec.encode_table(table, keys), strict=True):
+        for place, value in zip(table.cause.tolist(), codec.encode_table(table, keys).to_list(), strict=True):
             values[place] = value
     return values
 

@@ -15,10 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.columns import Keys, Table
+from schemas.pieces import Ints
 from schemas.position import Position, Times
 from schemas.record import EVERY_KEY
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

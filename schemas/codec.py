@@ -16,6 +16,7 @@ from msgspec.structs import asdict
 
 from schemas.columns import Keys, Table, tables
 from schemas.generate import definitions, history
+from schemas.pieces import Pieces
 from schemas.reading import Reader, merged
 from schemas.record import Record, Rejected
 from schemas.records import RECORDS
@@ -80,7 +81,7 @@ class Codec:
         """
         return self._reader(schema_id(data)).decode(data or b"")
 
-    def encode_table(self, table: Table, keys: Keys) -> list[bytes]:
+    def encode_table(self, table: Table, keys: Keys) -> Pieces:
         """The bytes of each row, equal to ``encode`` of it.
 
         Raises:
@@ -88,14 +89,14 @@ class Codec:
 
         """
         packed = self._writer(table.record).pack(table, keys)
-        return [self.encode(record) for record in table.records(keys)] if packed is None else packed
+        return Pieces.of([self.encode(record) for record in table.records(keys)]) if packed is None else packed
 
     def decode_tables(self, values: Sequence[bytes | None], keys: Keys) -> tuple[list[Table], list[tuple[int, str]]]:
         """The readable values as one table for each record type, and index and reason of each of the others.
 
         A row's cause is the index of its value; types stand in order of first appearance.
         """
-        buffer, starts, ends, ids = split(values)
+        (buffer, starts, ends), ids = split(values)
         found: list[Table] = []
         doubtful: list[int] = []
         for number in dict.fromkeys(ids.tolist()):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from schemas.jit import kernel
 from schemas.layout import ANY, BOOLEAN, DOUBLE, LONG, NON_NEGATIVE, POSITIVE, TEXT
+from schemas.pieces import Ints
 
-Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 
@@ -188,3 +188,34 @@ def pack(
                     place += 1
         ends[row] = place
     return out, ends, True
+
+
+@kernel
+def decimals(front: Bytes, left: Ints, mark: int, right: Ints) -> tuple[Bytes, Ints, Ints]:
+    """For each pair of natural numbers ``front``, their digits and ``mark`` between: end to end, starts and ends."""
+    rows = len(left)
+    most = len(front) + 2 * 19 + 1
+    out = np.empty(rows * most, np.uint8)
+    starts = np.empty(rows, np.int64)
+    ends = np.empty(rows, np.int64)
+    place = 0
+    for row in range(rows):
+        starts[row] = place
+        for index in range(len(front)):
+            out[place] = front[index]
+            place += 1
+        for side in range(2):
+            number = left[row] if side == 0 else right[row]
+            size, rest = 1, number // 10
+            while rest > 0:
+                size += 1
+                rest //= 10
+            for index in range(size):
+                out[place + size - 1 - index] = np.uint8(48 + number % 10)
+                number //= 10
+            place += size
+            if side == 0:
+                out[place] = mark
+                place += 1
+        ends[row] = place
+    return out[:place], starts, ends

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
+from schemas.kernels import decimals
+from schemas.pieces import Ints, Pieces
 from schemas.record import Rejected
 
 POSITION_HEADER = "tidemill-position"
@@ -83,6 +87,16 @@ def position_of(headers: Headers, log: Log, offset: int) -> Position:
     """
     value = header_value(headers, POSITION_HEADER)
     return Position(*log, offset, 0) if value is None else Position.parse(value)
+
+
+def position_headers(topic: str, partition: int, offsets: Ints, ordinals: Ints) -> Pieces:
+    """The header's value for records of which the causes lie in one partition.
+
+    >>> position_headers("ticks", 0, np.array([7, 123]), np.array([0, 11])).to_list()
+    [b'ticks:0:7:0', b'ticks:0:123:11']
+    """
+    front = np.frombuffer(f"{topic}:{partition}:".encode(), np.uint8)
+    return Pieces(*decimals(front, offsets, ord(":"), ordinals))
 
 
 def times_of(headers: Headers) -> Times | None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from schemas import kernels
 from schemas.checks import Checks
 from schemas.columns import ALL, Column, Keys, Table
-from schemas.kernels import Ints
 from schemas.layout import BOOLEAN, DOUBLE, LONG, TEXT, layout
+from schemas.pieces import Ints
 from schemas.record import EVERY_KEY, Record, Rejected
 from schemas.wire import HEADER_BYTES
 

@@ -3,10 +3,8 @@
 import struct
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from schemas.kernels import Ints, schema_ids
+from schemas.kernels import schema_ids
+from schemas.pieces import Ints, Pieces
 from schemas.record import Rejected
 
 HEADER_BYTES = 5
@@ -39,14 +37,10 @@ def schema_id(data: bytes | None) -> int:
     return int(number)
 
 
-def split(values: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], Ints, Ints, Ints]:
-    """Values end to end, where each starts and ends, and its schema id, -1 where it has no header."""
+def split(values: Sequence[bytes | None]) -> tuple[Pieces, Ints]:
+    """Values end to end, and the schema id of each, -1 where it has no header."""
     try:
-        joined = b"".join(values)  # type: ignore[arg-type]
-        lengths = np.fromiter(map(len, values), np.int64, len(values))  # type: ignore[arg-type]
+        pieces = Pieces.of(values)  # type: ignore[arg-type]
     except TypeError:
-        return split([value or b"" for value in values])
-    buffer = np.frombuffer(joined, np.uint8)
-    ends = np.cumsum(lengths)
-    starts = ends - lengths
-    return buffer, starts, ends, schema_ids(buffer, starts, ends)
+        pieces = Pieces.of([value or b"" for value in values])
+    return pieces, schema_ids(*pieces)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from schemas import kernels
 from schemas.checks import Checks
 from schemas.columns import ALL, Column, Keys, Table
-from schemas.kernels import Ints
 from schemas.layout import TEXT, layout
+from schemas.pieces import Ints, Pieces
 from schemas.record import EVERY_KEY, Record, Rejected
 from schemas.wire import header
 
@@ -34,10 +34,10 @@ class Writer:
         self._layout = found
         self._header = np.frombuffer(self.header, np.uint8)
 
-    def pack(self, table: Table, keys: Keys) -> list[bytes] | None:
+    def pack(self, table: Table, keys: Keys) -> Pieces | None:
         """The bytes of each row; None where something is not plainly right."""
         if not len(table):
-            return []
+            return Pieces.of([])
         if self.record.key_field != EVERY_KEY and table.key.min() == ALL:
             raise Rejected(f"{self.record.__name__}.{self.record.key_field} is '*', which is no key of its own")
         if any(bool((table.columns[low] > table.columns[high]).any()) for low, high in self.check.order):
@@ -62,7 +62,7 @@ class Writer:
             plan.counts,
             len(table),
         )
-        return _slices(out, ends) if good else None
+        return Pieces(out[: ends[-1]], np.concatenate(([0], ends[:-1])), ends) if good else None
 
     def _numbers(self, table: Table, kind: str) -> NDArray[Any] | None:
         """All columns of one Avro type as the lines of one array."""
@@ -113,9 +113,3 @@ def _encoded(values: list[Any], held: str) -> list[bytes] | None:
         return list(map(str.encode, values))
     except (TypeError, UnicodeEncodeError):
         return None
-
-
-def _slices(out: NDArray[np.uint8], ends: Ints) -> list[bytes]:
-    stops = ends.tolist()
-    data = out[: stops[-1]].tobytes()
-    return [data[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]

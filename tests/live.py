@@ -205,7 +205,7 @@ def _derive(chain: EventChain, place: int, message: Message, found: dict[str, li
         refusals = refused([], rejections)
     except Rejected as error:
         derived, refusals = [], refused([(0, str(error))], [])
-    letters: list[Record] = [letter for _, _, letter in dead_letters(refusals, "ticks", place, lambda _: source)]
+    letters: list[Record] = [letter for _, letter in dead_letters(refusals, "ticks", place, lambda _: source)]
     counts: Counter[str] = Counter()
     for record in [*derived, *letters]:
         position = Position("ticks", place, source.offset, counts[record.topic])

@@ -54,9 +54,8 @@ class Loop:
         derived, _ = chain.on_batch(tables)
         for table in derived:
             keys = [chain.keys.names[code] for code in table.key.tolist()]
-            self.produce(
-                self.task.topic(table.record.topic), partition, keys, self.codec.encode_table(table, chain.keys)
-            )
+            made = self.codec.encode_table(table, chain.keys).to_list()
+            self.produce(self.task.topic(table.record.topic), partition, keys, made)
 
     def produce(self, topic: str, partition: int, keys: list[str], values: list[bytes]) -> None:
         """Hand records to the producer, waiting where its queue is full."""

@@ -1,13 +1,12 @@
-"""Our Faust worker as ``tidemill worker buckets emas jump_losses`` starts it; what is added notes its first decode."""
+"""Our Faust worker as ``tidemill worker buckets emas jump_losses`` starts it; what is added notes its first run."""
 
 from bench.task import Task
 from bench.warm import warm
 from processors.__main__ import worker
-from schemas.codec import Codec
+from processors.live.partition import Partition
 
 warm()
-TASK = Task.given()
-Codec.decode_tables = TASK.beginning(Codec.decode_tables)  # type: ignore[method-assign]
+Partition.work = Task.given().beginning(Partition.work)  # type: ignore[method-assign]
 
 
 def main() -> None:

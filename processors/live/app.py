@@ -9,7 +9,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.app.base import BootStrategy
@@ -113,6 +113,7 @@ def _host(app: App, log: str, topic: str, stages: Sequence[StageType]) -> None:
         try:
             async for event in stream.noack().events():
                 await app.owner.take(event)
+                cast(transport.Consumer, app.consumer).worked(event.message)
         except Exception as error:
             await app.crash(error)
 
@@ -169,3 +170,4 @@ async def _stop(app: App, tasks: Sequence["asyncio.Task[Any]"], error: BaseExcep
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STOP_S):
             await app.stop()
+    app.owner.deliveries.close()

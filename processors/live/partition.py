@@ -13,12 +13,13 @@ from confluent_kafka import Message
 
 from infra import metrics
 from processors.live.deliveries import Deliveries, Mark
-from processors.live.encoding import Encoded, Source, dead_letters
+from processors.live.encoding import Encoded, Origin, Source, dead_letters, rows
 from processors.live.paths import Made, Paths, Refusals
 from processors.wiring import StageType
-from schemas import Checkpoint, DeadLetter, Rejected
+from schemas import Checkpoint, Rejected
+from schemas.catalogue import TOPICS
 from schemas.codec import Codec
-from schemas.position import POSITION_HEADER, TIMES_HEADER, Position, Seen, header_value, position_of
+from schemas.position import TIMES_HEADER, Seen, header_value, position_of
 
 NANOSECOND = 1e-9
 MILLISECOND = 1_000_000
@@ -60,8 +61,8 @@ class Partition:
         self._codec, self._deliveries = codec, deliveries
         self._mark = deliveries.mark()
         self._derived, self._seen = derived, Seen()
-        self._prefix = f"{topic}:{number}:".encode()
         self._in = metrics.RECORDS.labels(topic, "in")
+        self._out = {topic: metrics.RECORDS.labels(topic, "out") for topic in TOPICS}
         self._batch = metrics.BATCH.labels(topic)
         self._hops = [metrics.HOP.labels(topic, hop) for hop in ("processed", "received_to_processed")]
 
@@ -121,61 +122,50 @@ class Partition:
         for cause in known:
             values[cause] = None  # what has no readable position must not reach a stage
         made = self._paths.take(values)
-        lineage = _Lineage(run, made)
-        self._send(made.derived, run, lineage)
         refusals += [refusal for refusal in made.refusals if refusal[0] not in known]
+        origins = _Origins(run, made)
+        if made.derived is not None:
+            self._send(made.derived, origins)
         if refusals:
-            self._refuse(sorted(refusals, key=lambda item: item[0]), run, lineage)
+            self._send(self._refused(sorted(refusals, key=lambda item: item[0]), run), origins)
         self._observe(made)
 
-    def _send(self, derived: list[Encoded], run: Sequence[Message], lineage: "_Lineage") -> None:
-        deliveries, mark, prefix, number = self._deliveries, self._mark, self._prefix, self.number
-        for made in derived:
-            name = deliveries.name(made.topic)
-            for value, key, cause, ordinal in zip(*made[1:], strict=True):
-                position = b"%b%d:%d" % (prefix, run[cause].offset() or 0, ordinal)
-                headers = [(POSITION_HEADER, position), (TIMES_HEADER, lineage.times(cause))]
-                deliveries.send(name, value, key, number, headers, mark)
-            metrics.RECORDS.labels(made.topic, "out").inc(len(made.values))
+    def _send(self, derived: Encoded, origins: "_Origins") -> None:
+        self._deliveries.send(derived, self.number, derived.lineage(self.log, origins), self._mark)
+        for topic, count in derived.segments:
+            self._out[topic].inc(count)
 
-    def _refuse(self, refusals: Refusals, run: Sequence[Message], lineage: "_Lineage") -> None:
-        name, key = self._deliveries.name(DeadLetter.topic), self.topic.encode()
+    def _refused(self, refusals: Refusals, run: Sequence[Message]) -> Encoded:
         letters = dead_letters(refusals, *self.log, lambda cause: _source(run[cause]))
-        for cause, ordinal, letter in letters:
-            position = Position(self.topic, self.number, letter.offset, ordinal)
-            headers = [(POSITION_HEADER, position.header()), (TIMES_HEADER, lineage.times(cause))]
-            self._deliveries.send(name, self._codec.encode(letter), key, self.number, headers, self._mark)
+        for _, letter in letters:
             metrics.DEAD_LETTERS.labels(self.topic, letter.by).inc()
+        return rows(letters, self._codec)
 
     def _observe(self, made: Made) -> None:
         """Measure how old the newest input of the run is by now."""
         if not made.exchange_ns[-1]:
             return
-        self.event_ns = made.exchange_ns[-1]
+        exchange_ns, received_ns = int(made.exchange_ns[-1]), int(made.received_ns[-1])
+        self.event_ns = exchange_ns
         now_ns = time.time_ns()
-        for hop, then_ns in zip(self._hops, (made.exchange_ns[-1], made.received_ns[-1]), strict=True):
+        for hop, then_ns in zip(self._hops, (exchange_ns, received_ns), strict=True):
             hop.observe(max(now_ns - then_ns, 0) * NANOSECOND)
 
 
-class _Lineage:
-    """The times header of what a batch's inputs cause: that of the input, else made from its fields."""
+class _Origins:
+    """What derived records say of a run's inputs; an input's times are its own, or made from its fields."""
 
     def __init__(self, run: Sequence[Message], made: Made) -> None:
         self._run, self._inputs = run, made
-        self._known: dict[int, bytes] = {}
 
-    def times(self, cause: int) -> bytes:
-        """The header's value for records that an input has caused."""
-        value = self._known.get(cause)
-        if value is None:
-            value = header_value(_headers(self._run[cause]), TIMES_HEADER)
-            if value is None or not TIMES.fullmatch(value):
-                value = self._made(cause)
-            self._known[cause] = value
-        return value
+    def __call__(self, cause: int) -> Origin:
+        message = self._run[cause]
+        times = header_value(_headers(message), TIMES_HEADER)
+        if times is None or not TIMES.fullmatch(times):
+            times = self._made(cause, max(message.timestamp()[1], 0) * MILLISECOND)
+        return Origin(message.offset() or 0, times)
 
-    def _made(self, cause: int) -> bytes:
-        written_ns = max(self._run[cause].timestamp()[1], 0) * MILLISECOND
+    def _made(self, cause: int, written_ns: int) -> bytes:
         exchange_ns, received_ns = self._inputs.exchange_ns[cause], self._inputs.received_ns[cause]
         return b"%d %d %d" % (max(exchange_ns, 0) or written_ns, max(received_ns, 0) or written_ns, written_ns)
 

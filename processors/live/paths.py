@@ -5,18 +5,18 @@ long one a hundredth of that each through columns. The two paths give the same a
 the state moves over when the runs change: at once when a long one comes, back only after many short ones.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from processors.chain import BatchChain, EventChain, Snapshot
-from processors.live.encoding import Encoded, encoded, refused
+from processors.live.encoding import Encoded, columns, refused, rows
 from processors.stage import Rejection
 from processors.wiring import StageType
 from schemas import Record, Rejected
 from schemas.codec import Codec
+from schemas.pieces import Ints
 
 LONG = 100  # records of a run from which on columns are worth their fixed cost
 SHORT_RUNS = 50  # runs below that in a row after which they no longer are
@@ -28,10 +28,10 @@ Refusals = list[tuple[int, str, str]]
 class Made(NamedTuple):
     """All that a run has given."""
 
-    derived: list[Encoded]
+    derived: Encoded | None
     refusals: Refusals  # cause, refuser and reason, in the order of the causes
-    exchange_ns: list[int]  # event time of each input; 0 for one that could not be read
-    received_ns: list[int]  # when it reached us, its event time where it does not say
+    exchange_ns: Sequence[int] | Ints  # event time of each input; 0 for one that could not be read
+    received_ns: Sequence[int] | Ints  # when it reached us, its event time where it does not say
 
 
 class Paths:
@@ -73,37 +73,25 @@ def _by_columns(chain: BatchChain, values: Values, codec: Codec) -> Made:
     for table in tables:
         exchange_ns[table.cause] = table.columns["event_ns"]
         received_ns[table.cause] = table.columns.get("received_ns", table.columns["event_ns"])
-    refusals = refused(unreadable, rejections)
-    return Made(encoded(derived, codec, chain.keys), refusals, exchange_ns.tolist(), received_ns.tolist())
+    made = columns(derived, codec, chain.keys) if derived else None
+    return Made(made, refused(unreadable, rejections), exchange_ns, received_ns)
 
 
 def _by_events(chain: EventChain, values: Values, codec: Codec) -> Made:
-    derived: dict[str, Encoded] = defaultdict(lambda: Encoded("", [], [], [], []))
+    derived: list[tuple[int, Record]] = []
     unreadable: list[tuple[int, str]] = []
     rejections: list[Rejection] = []
-    times: list[tuple[int, int]] = []
+    exchange_ns, received_ns = [0] * len(values), [0] * len(values)
     for cause, value in enumerate(values):
         try:
             event = codec.decode(value)
         except Rejected as error:
             unreadable.append((cause, str(error)))
-            times.append((0, 0))
             continue
-        times.append((event.event_ns, getattr(event, "received_ns", event.event_ns)))
+        exchange_ns[cause] = event.event_ns
+        received_ns[cause] = getattr(event, "received_ns", event.event_ns)
         records, refusing = chain.on_event(event)
         rejections += [rejection._replace(cause=cause) for rejection in refusing]
-        _add(derived, records, cause, codec)
-    made = [each._replace(topic=topic) for topic, each in derived.items()]
-    return Made(made, refused(unreadable, rejections), [time for time, _ in times], [time for _, time in times])
-
-
-def _add(derived: dict[str, Encoded], records: Sequence[Record], cause: int, codec: Codec) -> None:
-    counts: Counter[str] = Counter()
-    for record in records:
-        topic = record.topic
-        each = derived[topic]
-        each.values.append(codec.encode(record))
-        each.keys.append(record.key.encode())
-        each.causes.append(cause)
-        each.ordinals.append(counts[topic])
-        counts[topic] += 1
+        derived += [(cause, record) for record in records]
+    made = rows(derived, codec) if derived else None
+    return Made(made, refused(unreadable, rejections), exchange_ns, received_ns)

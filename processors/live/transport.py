@@ -6,6 +6,8 @@ its offset is the last one's. What the rest of the worker may rely on:
 - An assignment asks the app's ``owner`` where each partition starts; Faust's own seeks change nothing.
 - A run belongs to the generation it was fetched in; a rebalance drops what has not been taken.
 - Only the acknowledged prefix of the runs of a partition is committed.
+- Nothing is fetched while runs wait to be worked: the two threads would only take the interpreter from each other, and
+  librdkafka fetches ahead by itself.
 
 One thread polls librdkafka, runs its rebalance callbacks and commits: another thread's calls would wait for ever behind
 its polling. All else happens in the event loop.
@@ -13,6 +15,7 @@ its polling. All else happens in the event loop.
 
 import asyncio
 import concurrent.futures
+import itertools
 import logging
 import threading
 from collections import defaultdict, deque
@@ -31,7 +34,6 @@ from processors.live.runs_only import RunsOnly
 
 SCHEME = "runs"
 POLL_S = 0.1  # the longest wait for a first record, so the longest that a stop waits for the thread
-RUNS_HELD = 2  # times the most records of a run that wait to be taken, at most
 
 
 class Owner(Protocol):
@@ -71,13 +73,13 @@ class Consumer(RunsOnly):
         self._finished: dict[TP, int] = {}
         self._commits: SimpleQueue[dict[TP, int]] = SimpleQueue()
         self._held: dict[TP, list[Message]] = {}
-        self._count = 0
+        self._unworked = 0
         self._assigned: set[TP] = set()
         self._starts: dict[TP, int] = {}
         self._epoch = 0
         self._arrival = asyncio.Event()
-        self._room = threading.Event()
-        self._room.set()
+        self._idle = threading.Event()
+        self._idle.set()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -99,7 +101,7 @@ class Consumer(RunsOnly):
         try:
             while not self._over.is_set():
                 self._commit_now(True)
-                if self._room.wait(POLL_S):
+                if self._idle.wait(POLL_S):
                     self._fetch()
         except Exception as error:  # whatever it is, a worker that does not poll must not live on
             self._end(error)
@@ -115,14 +117,22 @@ class Consumer(RunsOnly):
         if epoch != self._epoch:
             self._rewind()
             return
-        runs: dict[TP, list[Message]] = {}
-        for message in messages:
-            error = message.error()
-            if error is None:
-                runs.setdefault(TP(message.topic() or "", message.partition() or 0), []).append(message)
-            else:
+        runs = self._parted(messages)
+        if runs:
+            self._idle.clear()
+            self.loop.call_soon_threadsafe(self._arrived, runs)
+
+    def _parted(self, messages: list[Message]) -> dict[TP, list[Message]]:
+        """Messages by their partition, of which a fetch has long stretches."""
+        errors = [error for message in messages if (error := message.error()) is not None]
+        if errors:
+            messages = [message for message in messages if message.error() is None]
+            for error in errors:
                 self._complain(error)
-        self.loop.call_soon_threadsafe(self._arrived, epoch, runs)
+        runs: dict[TP, list[Message]] = {}
+        for log, stretch in itertools.groupby(messages, lambda message: (message.topic(), message.partition())):
+            runs.setdefault(TP(*log), []).extend(stretch)
+        return runs
 
     def _commit_now(self, asynchronous: Any) -> None:
         """Commit what there is; what fails is covered by the next one, or another worker has the partition."""
@@ -219,22 +229,20 @@ class Consumer(RunsOnly):
         self._held.clear()
         self._unfinished.clear()
         self._finished.clear()
-        self._count = 0
-        self._room.set()
+        self._unworked = 0
+        self._idle.set()
 
-    def _arrived(self, epoch: int, runs: dict[TP, list[Message]]) -> None:
-        if epoch != self._epoch:
-            return
-        for tp, run in runs.items():
-            held = self._held.get(tp)
-            if held is None:
-                self._held[tp] = run
-            else:
-                held += run
-            self._count += len(run)
-        if self._count >= RUNS_HELD * self.app.most:
-            self._room.clear()
+    def _arrived(self, runs: dict[TP, list[Message]]) -> None:
+        self._held = runs
+        self._unworked = len(runs)
         self._arrival.set()
+
+    def worked(self, message: ConsumerMessage) -> None:
+        """Note that a run has been worked; the next fetch waits for the last of them."""
+        if message.generation_id == self._epoch:
+            self._unworked -= 1
+            if not self._unworked:
+                self._idle.set()
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """Hand runs to the agents until the fetcher stops; a full agent makes it wait."""
@@ -246,19 +254,17 @@ class Consumer(RunsOnly):
                         await self._arrival.wait()
                 except TimeoutError:
                     continue
-            ready, self._held, self._count = self._held, {}, 0
-            self._room.set()
+            ready, self._held = self._held, {}
             await self._hand_over(ready, self.app.consumer_generation_id)
 
     async def _hand_over(self, ready: dict[TP, list[Message]], generation: int) -> None:
-        """Give runs to the agents, piece by piece, until a rebalance makes them stale."""
+        """Give runs to the agents, which may have to wait for Faust's flow, until a rebalance makes them stale."""
         for tp, run in ready.items():
-            for start in range(0, len(run), self.app.most):
-                if generation != self.app.consumer_generation_id or not self.flow_active:
-                    return
-                message = self._message(tp, run[start : start + self.app.most], generation)
-                self._unfinished[tp].append(message)
-                await self.callback(message)
+            if generation != self.app.consumer_generation_id:
+                return
+            message = self._message(tp, run, generation)
+            self._unfinished[tp].append(message)
+            await self.callback(message)
 
     def _message(self, tp: TP, run: Any, generation: int) -> ConsumerMessage:
         last = run[-1]
@@ -289,7 +295,7 @@ class Consumer(RunsOnly):
     async def on_stop(self) -> None:
         await super().on_stop()
         self._over.set()
-        self._room.set()
+        self._idle.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
             await asyncio.to_thread(self._commit_now, False)

@@ -20,7 +20,7 @@ from infra.settings import Settings
 from processors.chain import BatchChain
 from processors.live import checkpoints
 from processors.live.deliveries import Deliveries
-from processors.live.encoding import encoded
+from processors.live.encoding import Origin, columns
 from processors.live.partition import Partition
 from processors.stage import stages as all_stages
 from processors.stage import writes
@@ -48,7 +48,8 @@ def warm(topic: str, stages: Sequence[StageType], options: Mapping[str, Any], co
     for number in (1, 2, 3):
         values: list[bytes | None] = [codec.encode(sample(record, number * SECOND)) for record in TOPICS[topic].records]
         derived, _ = chain.on_batch(codec.decode_tables(values, chain.keys)[0])
-        encoded(derived, codec, chain.keys)
+        if derived:
+            columns(derived, codec, chain.keys).lineage((topic, 0), lambda _: Origin(0, b""))
 
 
 class Stalled(Exception):
@@ -147,7 +148,7 @@ class Worker:
         if self._stopping or partition is None or partition.generation != message.generation_id:
             return
         partition.work(event.value, event)
-        self.deliveries.poll()
+        event.value = message.value = None  # the event waits for a checkpoint; its records need not
 
     async def checkpoint(self, partitions: Iterable[TP] | None = None) -> None:
         """Bring what has been worked to safety, and acknowledge it.
@@ -219,8 +220,7 @@ class Worker:
         await self.deliveries.confirmed(cut.mark)
         mark = self.deliveries.mark()
         place = checkpoints.place(self.settings, partition.number)
-        topic = self.deliveries.name(checkpoints.TOPIC)
-        self.deliveries.send(topic, value, name.encode(), place, [], mark)
+        self.deliveries.send_one(checkpoints.TOPIC, place, name.encode(), value, mark)
         await self.deliveries.confirmed(mark)
         partition.saved = cut.offset
         for event in cut.events:

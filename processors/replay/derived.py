@@ -14,9 +14,10 @@ import polars as pl
 from processors.replay.runs import Raw, Run, event_times
 from processors.stage import Rejection
 from schemas import DeadLetter
-from schemas.batch import Batch, Ints, Lineage, ordinals
+from schemas.batch import Batch, Lineage, ordinals
 from schemas.columns import Keys, Table, tables
 from schemas.letters import dead_letter
+from schemas.pieces import Ints
 
 
 def outputs(run: Run, derived: Sequence[Table], refused: Sequence[Rejection], keys: Keys) -> list[Batch]:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas import DeadLetter, Record
-from schemas.batch import Batch, Ints, lineage
+from schemas.batch import Batch, lineage
 from schemas.codec import Codec
 from schemas.columns import Keys, tables
+from schemas.pieces import Ints
 from schemas.position import Position, Times
 
 

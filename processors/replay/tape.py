@@ -44,7 +44,7 @@ def encoded(batch: Batch, codec: Codec) -> tuple[Sequence[bytes], Sequence[bytes
     codes = np.full(len(batch), ALL)
     for table in batch.tables:
         codes[table.cause] = table.key
-        for index, value in zip(table.cause.tolist(), codec.encode_table(table, batch.keys), strict=True):
+        for index, value in zip(table.cause.tolist(), codec.encode_table(table, batch.keys).to_list(), strict=True):
             values[index] = value
     names = [*map(str.encode, batch.keys.names), EVERY_KEY.encode()]  # ALL is the last one's index
     keys = [names[code] for code in codes.tolist()]

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from processors.live.encoding import Encoded
+from processors.live.encoding import Columns, Encoded
 from processors.live.paths import LONG, SHORT_RUNS, Paths
 from processors.stage import stages
 from processors.wiring import plan
@@ -33,15 +33,21 @@ def given(values: list[bytes | None], sizes: list[int]) -> tuple[list[object], l
     while start < len(values):
         run = values[start : start + sizes[turn % len(sizes)]]
         made = paths.take(run)
-        derived += [row for each in made.derived for row in rows(each, start)]
+        derived += rows(made.derived, start) if made.derived else []
         refusals += [(start + cause, by, reason) for cause, by, reason in made.refusals]
         start, turn = start + len(run), turn + 1
     return sorted(derived, key=repr), refusals
 
 
-def rows(each: Encoded, start: int) -> list[tuple[str, int, int, bytes, bytes]]:
+def rows(derived: Encoded, start: int) -> list[tuple[str, int, int, bytes, bytes]]:
+    if isinstance(derived, Columns):
+        columns = derived.values.to_list(), derived.keys.to_list(), derived.causes.tolist(), derived.ordinals.tolist()
+    else:
+        columns = derived[1:]
+    topics = [topic for topic, count in derived.segments for _ in range(count)]
     return [
-        (each.topic, start + cause, ordinal, key, value) for value, key, cause, ordinal in zip(*each[1:], strict=True)
+        (topic, start + cause, ordinal, key, value)
+        for topic, value, key, cause, ordinal in zip(topics, *columns, strict=True)
     ]
 
 
