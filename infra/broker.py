@@ -8,8 +8,8 @@ import os
 import time
 from typing import Any
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
 from infra.errors import UserError
 from infra.settings import Settings
@@ -80,7 +80,7 @@ def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "compression.type": "lz4",
-        "linger.ms": 0.5,
+        "linger.ms": 1,  # at less the requests cost more time than they save
         "queue.buffering.max.messages": 500_000,
         "queue.buffering.max.kbytes": 4 * CLIENT_MEMORY,
         "message.max.bytes": LARGEST_MESSAGE,
@@ -129,7 +129,27 @@ def ensure_topics(settings: Settings, timeout_s: float = 30.0) -> list[str]:
         time.sleep(0.05)
         present = partition_counts(settings, timeout_s)
     _check(settings, present)
+    _await_leaders(settings, {topic.name: present[topic.name] for topic in missing}, until)
     return [topic.name for topic in missing]
+
+
+def _await_leaders(settings: Settings, counts: dict[str, int], until: float) -> None:
+    """Wait until every partition of some topics answers: a new one is in the metadata before its leader knows."""
+    places = {
+        TopicPartition(full_name(settings, topic), number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        for topic, count in counts.items()
+        for number in range(count)
+    }
+    client = admin(settings)
+    while places:
+        answers = client.list_offsets(places, request_timeout=max(until - time.monotonic(), 1.0))
+        failed = {place: future.exception() for place, future in answers.items() if future.exception() is not None}
+        if failed and time.monotonic() > until:
+            place, error = next(iter(failed.items()))
+            raise UserError(f"{place.topic} {place.partition} does not answer: {error}")
+        places = {place: places[place] for place in failed}
+        if places:
+            time.sleep(0.05)
 
 
 def _check(settings: Settings, present: dict[str, int]) -> None:
