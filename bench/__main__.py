@@ -17,7 +17,7 @@ def main() -> int:
     ticks = options.ticks or (100_000 if options.quick else 400_000)
     runs = options.runs or (1 if options.quick else 3)
     codec.main(ticks // 4, runs)
-    reached = [replay.main(ticks), pipeline.main(ticks, runs, options.only), latency.main()]
+    reached = [replay.main(ticks), pipeline.main(ticks, runs, options.only), latency.main(runs=runs)]
     return 0 if all(reached) else 1
 
 

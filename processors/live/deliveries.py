@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 
 from infra import metrics
 from infra.broker import full_name, producer_config
@@ -98,7 +98,8 @@ class Deliveries:
             if mark is not None:
                 mark.confirmed += count
         for topic, error in reports.failed:
-            self._fail(topic, error)
+            metrics.DELIVERY_FAILURES.labels(topic.removeprefix(self._settings.topic_prefix)).inc()
+            self._failure = self._failure or f"{topic}: {error.str()}"
         if self._failure is not None:
             raise PublishError(self._failure)
 
@@ -125,9 +126,3 @@ class Deliveries:
     def close(self) -> None:
         """Drop what is still on its way, and end."""
         self._producer.close()
-
-    def _fail(self, topic: str, error: KafkaError) -> None:
-        """Note that a record has failed; the next look at the deliveries raises."""
-        metrics.DELIVERY_FAILURES.labels(topic.removeprefix(self._settings.topic_prefix)).inc()
-        if self._failure is None:
-            self._failure = f"{topic}: {error.str()}"

@@ -18,7 +18,7 @@ from schemas.codec import Codec
 from schemas.columns import Keys, Table
 from schemas.letters import dead_letter
 from schemas.pieces import Ints, Pieces
-from schemas.position import Log, position_headers
+from schemas.position import Log, Position, position_headers
 
 MILLISECOND = 1_000_000
 
@@ -41,10 +41,9 @@ class Rows(NamedTuple):
 
     def lineage(self, log: Log, input_of: Callable[[int], Origin]) -> tuple[list[bytes], list[bytes]]:
         """Position and times of each record."""
-        front = f"{log[0]}:{log[1]}:".encode()
-        inputs = {cause: input_of(cause) for cause in self.causes}
+        inputs = {cause: input_of(cause) for cause in dict.fromkeys(self.causes)}
         where = zip(self.causes, self.ordinals, strict=True)
-        positions = [b"%b%d:%d" % (front, inputs[cause].offset, ordinal) for cause, ordinal in where]
+        positions = [Position(*log, inputs[cause].offset, ordinal).header() for cause, ordinal in where]
         return positions, [inputs[cause].times for cause in self.causes]
 
 
@@ -84,13 +83,12 @@ def columns(tables: Iterable[Table], codec: Codec, keys: Keys) -> Columns:
     groups: dict[str, list[Table]] = {}
     for table in tables:
         groups.setdefault(table.record.topic, []).append(table)
-    parts = [_ordered(group, codec, keys) for group in groups.values()]
-    causes = [part[2] for part in parts]
+    values, codes, causes = zip(*(_ordered(group, codec, keys) for group in groups.values()), strict=True)
     names = Pieces.of([*map(str.encode, keys.names), EVERY_KEY.encode()])  # ALL is the last one's index
     return Columns(
         [(topic, len(each)) for topic, each in zip(groups, causes, strict=True)],
-        Pieces.joined([part[0] for part in parts]),
-        names.take(np.concatenate([part[1] for part in parts])),
+        Pieces.joined(values),
+        names.take(np.concatenate(codes)),
         np.concatenate(causes),
         np.concatenate([ordinals(each) for each in causes]),
     )
