@@ -5,6 +5,50 @@ from typing import ClassVar
 from schemas.record import Record
 
 
+class Bar(Record, frozen=True, gc=False):
+    """A closed bar of a fixed width: prices and volumes of the trades, or values of the index, in it."""
+
+    topic: ClassVar[str] = "bars"
+    table: ClassVar[str] = "bars"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # End of the bar, a multiple of its width for all widths below a week.
+    received_ns: int  # When the frame reached us, ns since the epoch; the event time where it was back-filled.
+    width_ms: int  # Width of the bar.
+    open: float  # First price in quote currency, or value.
+    high: float  # Highest.
+    low: float  # Lowest.
+    close: float  # Last.
+    volume: float  # Base units traded; 0 where the venue gives none.
+    quote_volume: float  # Quote currency traded; 0 where the venue gives none.
+    trades: int  # Trades in it; 0 where the venue gives none.
+    taker_buy_volume: float  # Base units bought by takers; 0 where the venue gives none.
+
+
+class Book(Record, frozen=True, gc=False):
+    """An order book's best levels, and whether they can be trusted."""
+
+    topic: ClassVar[str] = "books"
+    table: ClassVar[str] = "books"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Venue time of the last message taken.
+    valid: bool  # False from the first broken proof to the snapshot that mends it; then the levels are empty.
+    reason: str  # Why it is not valid; empty else.
+    verified_ns: int  # Event time of the last message whose proof held; 0 before the first.
+    sequence: int  # Venue sequence number of the last message taken; 0 where it has none.
+    price_decimals: int  # Prices are whole numbers of 10^-price_decimals.
+    size_decimals: int  # Sizes are whole numbers of 10^-size_decimals.
+    bids: bytes  # Best 20 levels, best first, as (price, size) pairs of 64-bit integers.
+    asks: bytes  # As bids.
+    bid_levels: int  # Levels in the whole book.
+    ask_levels: int  # As bid_levels.
+    imbalance: float  # (bid size - ask size) / (bid size + ask size) over the best 20 levels; 0 while not valid.
+    bid_depth: float  # Quote currency bid within depth_bps of the mid.
+    ask_depth: float  # Quote currency asked within depth_bps of the mid.
+    depth_bps: float  # Distance from the mid up to which depth is counted, in basis points.
+
+
 class Bucket(Record, frozen=True, gc=False):
     """The move of an instrument's mid price over one interval of a fixed event-time grid."""
 
@@ -73,6 +117,7 @@ class Connect(Record, frozen=True, gc=False):
     event_ns: int  # Our time when the subscription was confirmed, ns since the epoch.
     feed: str  # Feed that connected, e.g. coinbase.
     cause: str  # What ended the connection before: start, disconnect, stall, sequence or error.
+    quiet_ms: int = 0  # Longest silence that is normal for the feed; 0 where the reader's own limit holds.
 
 
 class DeadLetter(Record, frozen=True, gc=False):
@@ -93,6 +138,31 @@ class DeadLetter(Record, frozen=True, gc=False):
     attempts: int  # How often a retry has failed.
 
 
+class Depth(Record, frozen=True, gc=False):
+    """One message about an order book: a connection's beginning, the whole book, or changed levels."""
+
+    topic: ClassVar[str] = "depths"
+    table: ClassVar[str] = "depths"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Venue time, ns since the epoch; that of receipt where it gives none.
+    received_ns: int  # When the frame reached us, ns since the epoch; the event time where it was back-filled.
+    kind: str  # connect: a connection began and nothing is known; snapshot: the whole book; delta: changed levels.
+    cause: str  # Of a connect, what ended the connection before; empty else.
+    first_sequence: int  # First of the venue's update ids in it; equal to last_sequence where it counts messages.
+    last_sequence: int  # Last of the venue's update ids in it; 0 where the venue has none.
+    previous_sequence: int  # last_sequence of the message before a delta; -1 where the venue does not say.
+    price_decimals: int  # Prices are whole numbers of 10^-price_decimals.
+    size_decimals: int  # Sizes are whole numbers of 10^-size_decimals.
+    bids: bytes  # Levels as (price, size) pairs of 64-bit integers; size absolute, 0 removes it.
+    asks: bytes  # As bids.
+    bid_changes: bytes  # By how much each level's size changes; empty where the venue does not say.
+    ask_changes: bytes  # As bid_changes.
+    best_bid: int  # Best bid after it by the venue's word, scaled as prices; 0 where it says none.
+    best_ask: int  # Best ask after it by the venue's word; 0 where it says none.
+    verified: bool  # The venue's checksum over the whole book stood in it and agreed.
+
+
 class Ema(Record, frozen=True, gc=False):
     """Exponential moving average of an instrument's bucket returns, with its uncertainty."""
 
@@ -108,6 +178,41 @@ class Ema(Record, frozen=True, gc=False):
     mid: float  # Mid at the end of the last bucket, in quote currency.
     stale: bool  # The last bucket was stale.
     feed_age_ms: int  # Age of the last tick or heartbeat at the end of the last bucket.
+
+
+class Ephemeris(Record, frozen=True, gc=False):
+    """Where moon and Mercury stand, and how far day, week and trading sessions have come."""
+
+    topic: ClassVar[str] = "ephemerides"
+    table: ClassVar[str] = "ephemerides"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Moment it holds for.
+    moon_phase: float  # Elongation of the moon in turns: 0 new, 0.25 first quarter, 0.5 full.
+    moon_illumination: float  # Lit share of its disc, from 0 to 1.
+    mercury_retrograde: bool  # Its geocentric ecliptic longitude is falling.
+    mercury_speed: float  # Rate of that longitude in degrees a day.
+    day_sine: float  # sin of the turn of the UTC day.
+    day_cosine: float  # cos of the turn of the UTC day.
+    week_sine: float  # sin of the turn of the week from Monday 00:00 UTC.
+    week_cosine: float  # cos of the turn of the week from Monday 00:00 UTC.
+    weekday: int  # Day of the week in UTC, 0 for Monday.
+    asia_session: float  # Half a sine over the session in Tokyo, 09:00 to 15:30 local; 0 outside it.
+    europe_session: float  # As asia_session, London, 08:00 to 16:30 local.
+    america_session: float  # As asia_session, New York, 09:30 to 16:00 local.
+
+
+class Funding(Record, frozen=True, gc=False):
+    """A funding rate that was settled."""
+
+    topic: ClassVar[str] = "fundings"
+    table: ClassVar[str] = "fundings"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # When it was paid.
+    received_ns: int  # When the frame reached us, ns since the epoch; the event time where it was back-filled.
+    rate: float  # Share of notional that longs paid shorts.
+    mark_price: float  # Mark price at that time; 0 where the venue does not say.
 
 
 class Gap(Record, frozen=True, gc=False):
@@ -141,6 +246,21 @@ class Heartbeat(Record, frozen=True, gc=False):
     last_trade_id: int  # Id of the instrument's last trade; 0 where the venue does not say.
 
 
+class IndexValue(Record, frozen=True, gc=False):
+    """A value that an oracle or an index publishes."""
+
+    topic: ClassVar[str] = "index_values"
+    table: ClassVar[str] = "index_values"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Publication time at the source.
+    received_ns: int  # When the frame reached us, ns since the epoch; the event time where it was back-filled.
+    value: float  # Price in quote currency, or points of a volatility index.
+    confidence: float  # The source's own half-width of uncertainty in the unit of the value; 0 where it gives none.
+    average: float  # The source's moving average of it; 0 where it gives none.
+    window_ms: int  # Time that the value itself is averaged over; 0 for a momentary one.
+
+
 class JumpLoss(Record, frozen=True, gc=False):
     """Expected loss to a price jump of a dispute under an oracle fee."""
 
@@ -164,6 +284,90 @@ class JumpLoss(Record, frozen=True, gc=False):
     feed_age_ms: int  # Age of the last tick or heartbeat at the end of the last bucket.
 
 
+class Market(Record, frozen=True, gc=False):
+    """What a venue says about an instrument: how it trades, and until when."""
+
+    topic: ClassVar[str] = "markets"
+    table: ClassVar[str] = "markets"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # When the venue said so, by its time where it gives one.
+    received_ns: int  # When the frame reached us, ns since the epoch; the event time where it was back-filled.
+    status: str  # listed, open, halted, closed or resolved.
+    base: str  # Base asset, or outcome of a prediction market.
+    quote: str  # Quote asset.
+    family: str  # What binds instruments together, e.g. the condition id of a prediction market; empty for none.
+    price_step: float  # Least difference of two prices; 0 where unknown.
+    size_step: float  # Least difference of two sizes; 0 where unknown.
+    size_least: float  # Smallest order in base units; 0 where unknown.
+    opens_ns: int  # Start of the window that it is about, or of trading; 0 for none.
+    closes_ns: int  # End of that window; 0 for none.
+    settles_on: str  # Source that decides it, in the venue's words; empty for none.
+    outcome: str  # won or lost once resolved; empty before.
+    details: str  # What else the venue says, as JSON.
+
+
+class Mark(Record, frozen=True, gc=False):
+    """A perpetual's mark price, its index price and the funding rate that it is heading for."""
+
+    topic: ClassVar[str] = "marks"
+    table: ClassVar[str] = "marks"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Venue time, ns since the epoch.
+    received_ns: int  # When the frame reached us, ns since the epoch; the event time where it was back-filled.
+    mark_price: float  # In quote currency.
+    index_price: float  # In quote currency; 0 where it did not come with the mark.
+    funding_rate: float  # Share of notional that longs pay shorts at next_funding_ns, as far as known.
+    next_funding_ns: int  # When funding is paid next; 0 where the venue does not say.
+
+
+class Quality(Record, frozen=True, gc=False):
+    """How well a minute of an instrument's feed was seen."""
+
+    topic: ClassVar[str] = "qualities"
+    table: ClassVar[str] = "qualities"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # End of the minute.
+    coverage: float  # Share of the minute in which the feed was alive, from 0 to 1.
+    ticks: int  # Ticks and trades in it.
+    heartbeats: int  # Heartbeats in it.
+    oldest_ms: int  # Greatest age that the last sign of life reached in it.
+    delay_ms: int  # Greatest time from venue to receipt in it.
+    gaps: int  # Gaps noticed in it.
+    missed: int  # Trades found missing in it.
+    duplicates: int  # Ticks and trades in it whose trade id had come before.
+    late: int  # Ticks and trades in it that were older than one before them.
+    outliers: int  # Ticks and trades in it whose price lay too far from the instrument's recent ones.
+
+
+class Resync(Record, frozen=True, gc=False):
+    """A book stage asks the feed for a new snapshot of an instrument."""
+
+    topic: ClassVar[str] = "resyncs"
+    table: ClassVar[str] = "resyncs"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Venue time of the message that broke the book.
+    cause: str  # What broke it: sequence, crossed, checksum, echo or change.
+    sequence: int  # Venue sequence number of that message.
+
+
+class TakerVolume(Record, frozen=True, gc=False):
+    """What takers bought and sold of an instrument over an interval, by the venue's count."""
+
+    topic: ClassVar[str] = "taker_volumes"
+    table: ClassVar[str] = "taker_volumes"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # End of the interval.
+    received_ns: int  # When the frame reached us, ns since the epoch; the event time where it was back-filled.
+    width_ms: int  # Length of the interval.
+    buy_volume: float  # Base units that takers bought.
+    sell_volume: float  # Base units that takers sold.
+
+
 class Tick(Record, frozen=True, gc=False):
     """One change of an instrument's best quotes, with the trade that caused it where there is one."""
 
@@ -184,31 +388,92 @@ class Tick(Record, frozen=True, gc=False):
     trade_id: int  # Venue trade id, rising by one a trade; 0 without a trade.
 
 
+class Top(Record, frozen=True, gc=False):
+    """The best level of each side of an order book, and whether it can be trusted."""
+
+    topic: ClassVar[str] = "tops"
+    table: ClassVar[str] = "tops"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Venue time of the message that changed it.
+    valid: bool  # False from the first broken proof to the snapshot that mends it; then prices and sizes are 0.
+    verified_ns: int  # Event time of the last message whose proof held; 0 before the first.
+    bid: float  # Best bid in quote currency; 0 for an empty side.
+    bid_size: float  # Base units at the best bid.
+    ask: float  # Best ask in quote currency; 0 for an empty side.
+    ask_size: float  # Base units at the best ask.
+    imbalance: float  # (bid_size - ask_size) / (bid_size + ask_size), from -1 to 1; 0 while a side is empty.
+    sequence: int  # Venue sequence number of that message; 0 where it has none.
+
+
+class Trade(Record, frozen=True, gc=False):
+    """A trade, or several that the venue reports as one, without the quotes."""
+
+    topic: ClassVar[str] = "ticks"
+    table: ClassVar[str] = "trades"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Venue time of the trade, ns since the epoch.
+    received_ns: int  # When the frame reached us, ns since the epoch; the event time where it was back-filled.
+    price: float  # In quote currency.
+    size: float  # Base units traded.
+    side: str  # Taker side, buy or sell; empty where the venue does not say.
+    trade_id: int  # Venue id, rising by one a record; 0 where the venue has none.
+    first_id: int  # Id of the first of the venue's single trades in it; trade_id where it is one.
+    last_id: int  # Id of the last of them; trade_id where it is one.
+
+
 RECORDS: dict[str, type[Record]] = {
+    "bars": Bar,
+    "books": Book,
     "buckets": Bucket,
     "calibrations": Calibration,
     "checkpoints": Checkpoint,
     "clocks": Clock,
     "connects": Connect,
     "dead_letters": DeadLetter,
+    "depths": Depth,
     "emas": Ema,
+    "ephemerides": Ephemeris,
+    "fundings": Funding,
     "gaps": Gap,
     "heartbeats": Heartbeat,
+    "index_values": IndexValue,
     "jump_losses": JumpLoss,
+    "markets": Market,
+    "marks": Mark,
+    "qualities": Quality,
+    "resyncs": Resync,
+    "taker_volumes": TakerVolume,
     "ticks": Tick,
+    "tops": Top,
+    "trades": Trade,
 }
 
 __all__ = [
     "RECORDS",
+    "Bar",
+    "Book",
     "Bucket",
     "Calibration",
     "Checkpoint",
     "Clock",
     "Connect",
     "DeadLetter",
+    "Depth",
     "Ema",
+    "Ephemeris",
+    "Funding",
     "Gap",
     "Heartbeat",
+    "IndexValue",
     "JumpLoss",
+    "Mark",
+    "Market",
+    "Quality",
+    "Resync",
+    "TakerVolume",
     "Tick",
+    "Top",
+    "Trade",
 ]

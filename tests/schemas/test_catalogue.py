@@ -1,6 +1,6 @@
 import pytest
 
-from schemas import RECORDS, Clock, Connect, Heartbeat, Tick
+from schemas import RECORDS, Clock, Connect, Heartbeat, Tick, Trade
 from schemas.catalogue import TOPICS, topics
 from schemas.generate import definitions
 
@@ -17,7 +17,7 @@ def test_every_record_rides_on_exactly_one_topic() -> None:
 
 
 def test_ticks_carries_all_that_a_feed_says() -> None:
-    assert TOPICS["ticks"].records == (Clock, Connect, Heartbeat, Tick)
+    assert TOPICS["ticks"].records == (Clock, Connect, Heartbeat, Tick, Trade)
     assert TOPICS["ticks"].config() == {"cleanup.policy": "delete", "retention.ms": "604800000"}
 
 

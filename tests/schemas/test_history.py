@@ -119,7 +119,7 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def sample(schema: dict[str, Any]) -> dict[str, Any]:
-    """A value for each field, rising from field to field, so that every ``order`` holds."""
+    """A value for each field, rising from field to field; where an ``order`` wants it, exchanged."""
     made: dict[str, Any] = {}
     for index, field in enumerate(schema["fields"], 1):
         made[field["name"]] = {
@@ -129,6 +129,9 @@ def sample(schema: dict[str, Any]) -> dict[str, Any]:
             "double": index + 0.1,
             "boolean": True,
         }[field["type"]]
+    order = CURRENT[name_of(schema)].get("order", [])
+    for low, high in order * len(order):
+        made[low], made[high] = sorted([made[low], made[high]])
     return made
 
 
