@@ -16,8 +16,8 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from producers.feed import Feed, Recent, Repeated, Resubscribe
-from schemas import Connect, Heartbeat, Record, Rejected, Tick
+from producers.feed import Feed, Repeated, Resubscribe
+from schemas import Heartbeat, Record, Rejected, Tick
 
 DAY_NS = 86_400_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -100,24 +100,19 @@ class Coinbase(Feed):
     >>> frame = f'{{{counts},"product_id":"ETH-USD","time":"1970-01-01T00:00:01Z"}}'
     >>> for record in feed.parse(frame, 1_000_000_000):
     ...     print(record)
-    Connect(instrument='coinbase:ETH-USD', event_ns=1000000000, feed='coinbase', cause='start')
+    Connect(instrument='coinbase:ETH-USD', event_ns=1000000000, feed='coinbase', cause='start', quiet_ms=0)
     Heartbeat(instrument='coinbase:ETH-USD', event_ns=1000000000, received_ns=1000000000, sequence=9, last_trade_id=4)
     """
 
     name: ClassVar[str] = "coinbase"
     url: ClassVar[str] = "wss://ws-feed.exchange.coinbase.com"
     silence_s: ClassVar[float] = 10.0
-    channels: ClassVar[tuple[str, ...]] = ("ticker", "heartbeat")
+    known_channels: ClassVar[tuple[str, ...]] = ("ticker", "heartbeat")
+    default_channels: ClassVar[tuple[str, ...]] = known_channels
     decoder: ClassVar[msgspec.json.Decoder[Message]] = DECODER
 
-    def __init__(self, cause: str = "start", recent: Recent | None = None) -> None:
-        self._cause = cause
-        self._recent = Recent() if recent is None else recent
-        self._asked: frozenset[str] = frozenset()
-        self._connected: dict[str, str] = {}
-
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
-        self._asked = frozenset(symbols)
+        super().subscribe(symbols)
         request = {"type": "subscribe", "product_ids": list(symbols), "channels": list(self.channels)}
         return [msgspec.json.encode(request).decode()]
 
@@ -151,13 +146,6 @@ class Coinbase(Feed):
                 raise Resubscribe("error", f"venue says: {message.message}: {message.reason}")
         raise Rejected(f"not a message of this feed: {message!r}")
 
-    def connects(self, product: str, received_ns: int) -> list[Record]:
-        """The Connect that must come before a product's first record; nothing from then on."""
-        if product in self._connected:
-            return []
-        self._connected[product] = f"{self.name}:{product}"
-        return [Connect(self._connected[product], received_ns, self.name, self._cause)]
-
     def check(self, product: str, time: datetime, received_ns: int) -> int:
         """The event time in ns of a message that concerns us.
 
@@ -165,7 +153,7 @@ class Coinbase(Feed):
             Rejected: the product was not subscribed to, or the time is more than a day away.
 
         """
-        if product not in self._connected:
+        if product not in self.connected:
             self.known(product)
         event_ns = nanoseconds(time)
         if abs(event_ns - received_ns) > DAY_NS:
@@ -174,7 +162,7 @@ class Coinbase(Feed):
 
     def known(self, product: str) -> None:
         """Raises Rejected for a product that was not subscribed to, or that cannot be one."""
-        if (self._asked and product not in self._asked) or not PRODUCT(product):
+        if (self.asked and product not in self.asked) or not PRODUCT(product):
             raise Rejected(f"unknown product {product[:50]!r}")
 
     def _tick(self, ticker: TickerMessage, received_ns: int) -> list[Record]:
@@ -186,12 +174,12 @@ class Coinbase(Feed):
         bid_size = amount("best_bid_size", ticker.best_bid_size)
         ask_size = amount("best_ask_size", ticker.best_ask_size)
         price, size = positive("price", ticker.price), amount("last_size", ticker.last_size)
-        if not self._recent.add((product, ticker.sequence, ticker.trade_id)):
+        if not self.recent.add((product, ticker.sequence, ticker.trade_id)):
             raise Repeated(f"repeated: {product} sequence {ticker.sequence} trade_id {ticker.trade_id}")
         records = self.connects(product, received_ns)
         records.append(
             Tick(
-                self._connected[product],
+                self.connected[product],
                 event_ns,
                 received_ns,
                 bid,
@@ -210,7 +198,7 @@ class Coinbase(Feed):
     def _heartbeat(self, beat: HeartbeatMessage, received_ns: int) -> list[Record]:
         event_ns = self.check(beat.product_id, beat.time, received_ns)
         records = self.connects(beat.product_id, received_ns)
-        instrument = self._connected[beat.product_id]
+        instrument = self.connected[beat.product_id]
         records.append(Heartbeat(instrument, event_ns, received_ns, beat.sequence, self.last_trade_id(beat)))
         return records
 
@@ -223,11 +211,11 @@ class Coinbase(Feed):
         missing = [
             f"{channel}/{product}"
             for channel in self.channels
-            for product in sorted(self._asked - listed.get(channel, set()))
+            for product in sorted(self.asked - listed.get(channel, set()))
         ]
         if missing:
             raise Resubscribe("error", f"subscription refused: {', '.join(missing)}")
-        products = sorted(self._asked or filter(PRODUCT, listed.get(self.channels[0], set())))
+        products = sorted(self.asked or filter(PRODUCT, listed.get(self.channels[0], set())))
         return [record for product in products for record in self.connects(product, received_ns)]
 
 

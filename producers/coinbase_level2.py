@@ -11,6 +11,7 @@ Wire format: docs.cdp.coinbase.com/exchange/websocket-feed/channels, channels ``
 - Heartbeats pass on without last_trade_id: this feed does not follow trades, so none can be missing from it.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import ClassVar, Literal
 
@@ -74,11 +75,12 @@ class CoinbaseLevel2(Coinbase):
     """
 
     name: ClassVar[str] = "coinbase_level2"
-    channels: ClassVar[tuple[str, ...]] = ("level2_batch", "heartbeat")
+    known_channels: ClassVar[tuple[str, ...]] = ("level2_batch", "heartbeat")
+    default_channels: ClassVar[tuple[str, ...]] = known_channels
     decoder: ClassVar[msgspec.json.Decoder[Message]] = DECODER
 
-    def __init__(self, cause: str = "start", recent: Recent | None = None) -> None:
-        super().__init__(cause, recent)
+    def __init__(self, cause: str = "start", recent: Recent | None = None, channels: Sequence[str] = ()) -> None:
+        super().__init__(cause, recent, channels)
         self._books: dict[str, Book] = {}
         self._quotes: dict[str, Quote | None] = {}
 

@@ -172,7 +172,7 @@ def timestamp(event_ns: int) -> str:
 
 
 def _subscriptions(symbols: Sequence[str]) -> str:
-    channels = [{"name": name, "product_ids": list(symbols)} for name in Simulator.channels]
+    channels = [{"name": name, "product_ids": list(symbols)} for name in Simulator.default_channels]
     return _encode({"type": "subscriptions", "channels": channels})
 
 

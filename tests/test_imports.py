@@ -30,7 +30,7 @@ RULES: dict[str, Rule] = {
         {*PURE, "msgspec", "random"},
     ),  # seeded
     "producers/*.py": (
-        {"schemas", "producers.feed", "producers.session", "producers.coinbase", "producers.book"},
+        {"schemas", *(f"producers.{name}" for name in ("agenda", "feed", "session", "coinbase", "book"))},
         {*PURE, "msgspec"},
     ),
     # processors: the runtimes, what makes a chain, topics
