@@ -49,8 +49,10 @@ class Retire(Exception):
 
 
 class Recent:
-    """What outlives a connection: the last ``capacity`` keys, to tell a repeat from something new in bounded memory,
-    and in ``latest`` the highest id of each symbol, to see what was missed.
+    """What outlives a connection.
+
+    The last ``capacity`` keys tell a repeat from something new in bounded memory; ``latest`` holds the highest id of
+    each symbol, to see what was missed.
 
     >>> recent = Recent(capacity=2)
     >>> [recent.add(key) for key in (1, 2, 1, 3, 1)]
