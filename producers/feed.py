@@ -13,7 +13,7 @@ import collections
 import importlib
 import pkgutil
 from collections.abc import Hashable, Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from producers.agenda import Fetch
 from schemas import Connect, Record, Rejected
@@ -79,6 +79,13 @@ class Recent:
         return True
 
 
+class Shard(NamedTuple):
+    """What one connection is for."""
+
+    symbols: tuple[str, ...]
+    channels: tuple[str, ...]
+
+
 class Feed:
     """Base of every feed; what a venue's module gives. See coinbase.py for one.
 
@@ -108,14 +115,14 @@ class Feed:
         self.connected: dict[str, str] = {}  # instrument by symbol
 
     @classmethod
-    def address(cls, symbols: Sequence[str]) -> str:
-        """The url to connect to for some symbols."""
-        return cls.url
+    def shards(cls, symbols: Sequence[str], channels: Sequence[str]) -> list[Shard]:
+        """What each connection is for, within the venue's limits; ``channels`` are those chosen, or the default's."""
+        return [Shard(tuple(symbols), tuple(channels))]
 
     @classmethod
-    def shards(cls, symbols: Sequence[str], channels: Sequence[str]) -> list[tuple[str, ...]]:
-        """The symbols by connection, within the venue's limits."""
-        return [tuple(symbols)]
+    def address(cls, shard: Shard) -> str:
+        """The url to connect to."""
+        return cls.url
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Frames to send first; from here on only these symbols are known.
@@ -152,6 +159,17 @@ class Feed:
 
         """
         raise Rejected(f"an answer to {tag!r}, where {self.name} fetches nothing")
+
+    def outgoing(self) -> Sequence[str]:
+        """Frames to send now, each given once; asked after each frame, answer and tick."""
+        return ()
+
+    def tick(self, now_ns: int) -> Iterator[Record]:
+        """Records that are due by time alone; called about once a second while the connection is up.
+
+        What it gives must depend on nothing but what was taken before and ``now_ns``: a recording has no ticks.
+        """
+        return iter(())
 
     def resync(self, symbol: str) -> list[str]:
         """Frames to send for a new snapshot of a symbol's book, or a fetch that ``fetches`` gives from now on.
