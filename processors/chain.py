@@ -94,8 +94,10 @@ class _Columnar:
     def restore(self, snapshot: dict[str, dict[str, Any]], keys: Keys) -> None:
         codes = {key: keys.code(key) for key in snapshot}
         self._grow(keys)
-        for key, state in snapshot.items():
-            self.states[codes[key]] = tuple(state.values()) or (False,)
+        names = self.fresh.dtype.names or ()
+        fresh = dict(zip(names, self.fresh[0].item(), strict=True))
+        for key, state in snapshot.items():  # one taken before a field was added lacks it
+            self.states[codes[key]] = tuple({name: state.get(name, fresh[name]) for name in names}.values())
 
     def _grow(self, keys: Keys) -> None:
         if len(self.states) < len(keys.names):

@@ -2,10 +2,11 @@
 
 Known from the log alone, so that a replay or a restarted feed gives the same ledger:
 
-- a trade id that jumps: the trades between are missed;
+- a trade id that jumps, on a tick or a trade: the trades between are missed;
 - a heartbeat whose last trade id has still not come by the heartbeat after it (a heartbeat may overtake a tick);
 - a connect: an outage from the last sign of life to the first one after it, missed trades or not;
-- silence: no tick or heartbeat for a while by the clock opens a row (to_ns 0), the next sign of life closes it;
+- silence: nothing for longer than the connect said is normal (``quiet_ms``; where it said 0, ``stale_after_ms``) by the
+  clock opens a row (to_ns 0), the next sign of life closes it;
 - a trade that comes late into the last hole: a row with ``recovered``.
 """
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from processors.online.rows import FIRST, columns_of, doubled, row_type
 from processors.stage import BatchStage, Events, Rejection
-from schemas import Clock, Connect, Gap, Heartbeat, Tick
+from schemas import Clock, Connect, Gap, Heartbeat, Tick, Trade
 from schemas.columns import Column, Keys, Table
 from schemas.jit import kernel, shared
 
@@ -40,11 +41,12 @@ class GapState:
     told: int = 0  # last trade id of the last heartbeat
     hole_from: int = 0
     hole_to: int = 0
+    quiet_ns: int = 0  # silence that the feed says is normal; 0: it says nothing
 
 
 @dataclass(frozen=True, slots=True)
 class GapOptions:
-    """How much silence is a stall."""
+    """How much silence is a stall of a feed that says nothing about it."""
 
     stale_after_ms: int = 5_000
 
@@ -99,13 +101,14 @@ def on_heartbeat(state: Any, event_ns: int, received_ns: int, last_trade_id: int
 @shared
 def on_clock(state: Any, now_ns: int, stale_ns: int) -> Row:
     """Silence for too long is a stall."""
-    if state.seen_ns == 0 or state.open or now_ns - state.alive_ns <= stale_ns:
+    limit_ns = state.quiet_ns if state.quiet_ns > 0 else stale_ns
+    if state.seen_ns == 0 or state.open or now_ns - state.alive_ns <= limit_ns:
         return NONE
     state.open = True
     return (STALL, state.seen_ns, 0, state.trade_id + 1 if state.trade_id > 0 else 0, 0, 0, False)
 
 
-class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock, Gap]):
+class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock | Trade, Gap]):
     """Writes a row for each gap.
 
     >>> stage = Gaps("kraken:ETH-USD")
@@ -120,17 +123,17 @@ class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock, Gap]):
 
     Options = GapOptions
     State = GapState
-    columns = ("event_ns", "received_ns", "trade_id", "last_trade_id", "cause")
+    columns = ("event_ns", "received_ns", "trade_id", "last_trade_id", "cause", "quiet_ms")
     options: GapOptions
     state: GapState
 
-    def on_event(self, event: Tick | Heartbeat | Connect | Clock) -> Iterator[Gap]:
-        if type(event) is Tick:
+    def on_event(self, event: Tick | Heartbeat | Connect | Clock | Trade) -> Iterator[Gap]:
+        if isinstance(event, Tick | Trade):
             row = on_tick(self.state, event.event_ns, event.received_ns, event.trade_id)
-        elif type(event) is Heartbeat:
+        elif isinstance(event, Heartbeat):
             row = on_heartbeat(self.state, event.event_ns, event.received_ns, event.last_trade_id)
-        elif type(event) is Connect:
-            self.state.pending = cause_code(event.cause)
+        elif isinstance(event, Connect):
+            self.state.pending, self.state.quiet_ns = cause_code(event.cause), event.quiet_ms * MILLISECOND
             return
         else:
             row = on_clock(self.state, event.event_ns, self.options.stale_after_ms * MILLISECOND)
@@ -147,7 +150,7 @@ class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock, Gap]):
             reasons[index] = cause_code(given["cause"][index])
         rows = _run(
             states, keys.sorted_codes(), *events[:3], given["event_ns"], given["received_ns"], given["trade_id"],
-            given["last_trade_id"], reasons, options.stale_after_ms * MILLISECOND,
+            given["last_trade_id"], given["quiet_ms"], reasons, options.stale_after_ms * MILLISECOND,
         )  # fmt: skip
         columns: dict[str, Column] = columns_of(rows)
         columns["cause"] = pl.Series([CAUSES[reason] for reason in rows["reason"].tolist()], dtype=pl.String)
@@ -180,12 +183,12 @@ ROW = row_type(
     missed=np.int64,
     recovered=np.bool_,
 )
-TICK, HEARTBEAT, CONNECT, CLOCK = range(4)
+TICK, HEARTBEAT, CONNECT, CLOCK, TRADE = range(5)
 
 
 @kernel
 def _run(  # type: ignore[no-untyped-def]
-    states, order, kinds, keys, causes, event_ns, received_ns, trade_id, last_trade_id, reasons, stale
+    states, order, kinds, keys, causes, event_ns, received_ns, trade_id, last_trade_id, quiet_ms, reasons, stale
 ):  # fmt: skip
     rows, filled = np.empty(FIRST, ROW), 0
     one = np.empty(1, np.int32)
@@ -195,9 +198,9 @@ def _run(  # type: ignore[no-untyped-def]
         for key in order if kind == CLOCK else one:
             state = states[key]
             if kind == CONNECT:
-                state.pending = reasons[index]
+                state.pending, state.quiet_ns = reasons[index], quiet_ms[index] * MILLISECOND
                 continue
-            if kind == TICK:
+            if kind == TICK or kind == TRADE:
                 found = on_tick(state, now, received_ns[index], trade_id[index])
             elif kind == HEARTBEAT:
                 found = on_heartbeat(state, now, received_ns[index], last_trade_id[index])

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from schemas import Clock, Connect, Heartbeat, Record, Tick
+from schemas import Clock, Connect, Heartbeat, Record, Tick, Trade
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
@@ -41,7 +41,11 @@ def raw(seed: int, count: int = 1_000, symbols: str = "cab") -> Iterator[Record]
         now += int(rng.expovariate(1 / (60 * MILLISECOND)))
         now += (rng.random() < 0.004) * rng.randrange(1, 30) * SECOND + (rng.random() < 0.0005) * 3_600 * SECOND
         symbol, kind = rng.choice(symbols), rng.random()
-        if kind < 0.7:
+        if kind < 0.02:
+            trades[symbol] += 1 + (rng.random() < 0.05)
+            received_ns = now + rng.randrange(50) * MILLISECOND
+            yield Trade(f"x:{symbol}", now, received_ns, mids[symbol], 1.0, "sell", trades[symbol], 0, 0)
+        elif kind < 0.7:
             trades[symbol] += 1 + (rng.random() < 0.01) * rng.randrange(1, 9)
             mids[symbol] *= 1 + rng.gauss(0, 1e-4)
             event_ns = now - rng.randrange(40 * MILLISECOND) - (rng.random() < 0.02) * 400 * MILLISECOND
@@ -52,6 +56,6 @@ def raw(seed: int, count: int = 1_000, symbols: str = "cab") -> Iterator[Record]
             told = trades[symbol] + (rng.random() < 0.05)
             yield Heartbeat(f"x:{symbol}", now, now + 20 * MILLISECOND, 0, told)
         elif kind < 0.81:
-            yield Connect(f"x:{symbol}", now, "x", rng.choice(CAUSES))
+            yield Connect(f"x:{symbol}", now, "x", rng.choice(CAUSES), rng.choice((0, 0, 20_000)))
         else:
             yield Clock(now)

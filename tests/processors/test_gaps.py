@@ -1,7 +1,7 @@
 import pytest
 
 from processors.gaps import GapOptions, Gaps
-from schemas import Clock, Connect, Gap, Heartbeat, Record
+from schemas import Clock, Connect, Gap, Heartbeat, Record, Trade
 from tests.streams import NOON, SECOND, quote
 
 ETH = "coinbase:ETH-USD"
@@ -95,3 +95,20 @@ def test_an_unknown_cause_of_a_connect_counts_as_an_error() -> None:
 def test_options_that_make_no_sense_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="stale_after_ms must be at least 1, not 0"):
         GapOptions(stale_after_ms=0)
+
+
+def test_a_trade_counts_as_a_tick_does() -> None:
+    def trade(at: float, trade_id: int) -> Trade:
+        return Trade(
+            ETH, NOON + int(at * SECOND), NOON + int(at * SECOND), 1.0, 1.0, "buy", trade_id, trade_id, trade_id
+        )
+
+    (gap,) = ledger(trade(1, 7), trade(2, 8), trade(3, 10))
+    assert brief(gap) == ("missed", 2, 3, 9, 10, 1, False)
+
+
+def test_a_slow_feed_may_be_silent_for_as_long_as_it_said() -> None:
+    said = Connect(ETH, NOON, "coinbase", "start", quiet_ms=60_000)
+    assert ledger(said, heartbeat(1, 0), clock(30), clock(61)) == []
+    (gap,) = ledger(said, heartbeat(1, 0), clock(62))
+    assert brief(gap) == ("stall", 1, None, 0, 0, 0, False)
