@@ -30,7 +30,7 @@ RULES: dict[str, Rule] = {
         {*PURE, "msgspec", "random"},
     ),  # seeded
     "producers/*.py": (
-        {"schemas", *(f"producers.{name}" for name in ("agenda", "feed", "session", "coinbase", "book"))},
+        {"schemas", *(f"producers.{name}" for name in ("agenda", "feed", "session", "coinbase", "book", "refill"))},
         {*PURE, "msgspec"},
     ),
     # processors: the runtimes, what makes a chain, topics
