@@ -29,6 +29,11 @@ RULES: dict[str, Rule] = {
         {"schemas", "producers.session", "producers.coinbase"},
         {*PURE, "msgspec", "random"},
     ),  # seeded
+    "producers/binance*.py": (
+        {"schemas", *(f"producers.{name}" for name in ("agenda", "feed", "refill"))}
+        | {f"producers.binance{part}" for part in ("", "_books", "_rows", "_wire")},
+        {*PURE, "msgspec"},
+    ),
     "producers/*.py": (
         {"schemas", *(f"producers.{name}" for name in ("agenda", "feed", "session", "coinbase", "book", "refill"))},
         {*PURE, "msgspec"},
