@@ -86,7 +86,7 @@ def _read(given: Input, path: Path, begin_ns: int, end_ns: int) -> Iterator[tupl
         if isinstance(frame, frames.Connected):
             session.close(frame.cause)
             session.open()
-        else:
+        elif not isinstance(frame, frames.Fetched):
             yield from _parsed(given, session, number, frame, received_ns)
 
 

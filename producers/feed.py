@@ -22,7 +22,9 @@ from schemas import Connect, Record, Rejected
 CAUSES = ("start", "disconnect", "stall", "sequence", "error")
 
 # Modules of producers/ that run feeds and so hold none: importing them would drag in sockets and brokers.
-SHELLS = frozenset({"__main__", "options", "playback", "publishing", "transport"})
+SHELLS = frozenset(
+    {"__main__", "fetching", "options", "playback", "publishing", "resync", "rotation", "streams", "transport"}
+)
 
 
 class Repeated(Rejected):
@@ -104,6 +106,7 @@ class Feed:
     ping: ClassVar[str] = ""  # frame to send every ping_s, where the venue wants one of its own
     ping_s: ClassVar[float] = 0.0
     headers: ClassVar[dict[str, str]] = {}  # to send with the handshake and each request
+    shared_sequences: ClassVar[bool] = False  # a book's update ids are the venue's, the same on every connection
     bearer: ClassVar[str] = ""  # setting that holds the key for the Authorization header; empty: none is needed
 
     def __init__(self, cause: str = "start", recent: Recent | None = None, channels: Sequence[str] = ()) -> None:

@@ -1,9 +1,10 @@
 """Recordings of raw venue frames: written one line a frame, read back through the same feed that parses the socket.
 
 A line is either a bare message, which counts as received when it was sent, or ``{"recv": seconds, "msg": message}``;
-``{"recv": seconds, "connect": cause}`` marks where a connection began and what had ended the one before. A frame that
-is not a one-line JSON object is kept as a JSON string, so junk comes back as the junk it was. Files end in .jsonl,
-.jsonl.zst or .jsonl.gz. Reading takes constant memory.
+``{"recv": seconds, "fetched": tag, "msg": body}`` is the answer to a fetch, and ``{"recv": seconds, "connect": cause}``
+marks where a connection began and what had ended the one before. A message that is not a JSON object or array on one
+line is kept as a JSON string, so junk comes back as the junk it was. Files end in .jsonl, .jsonl.zst or .jsonl.gz.
+Reading takes constant memory.
 """
 
 import contextlib
@@ -33,6 +34,7 @@ class Line(msgspec.Struct, gc=False):
     recv: decimal.Decimal
     msg: msgspec.Raw = msgspec.Raw()
     connect: str = ""
+    fetched: str = ""
 
 
 class Connected(NamedTuple):
@@ -41,7 +43,14 @@ class Connected(NamedTuple):
     cause: str
 
 
-Frame = str | bytes | Connected
+class Fetched(NamedTuple):
+    """In place of a frame: what was fetched for a feed."""
+
+    tag: str
+    body: bytes
+
+
+Frame = str | bytes | Connected | Fetched
 
 
 LINE = msgspec.json.Decoder(Line)
@@ -61,18 +70,21 @@ def records(
     session = Session(make, symbols)
     session.open()
     for frame, received_ns in read(path, session.feed, progress):
-        if isinstance(frame, Connected):
-            session.close(frame.cause)
-            session.open()
-            continue
-        yield from session.receive(frame, received_ns)
+        match frame:
+            case Connected(cause):
+                session.close(cause)
+                session.open()
+            case Fetched(tag, body):
+                yield from session.answer(tag, body, received_ns)
+            case _:
+                yield from session.receive(frame, received_ns)
         if session.ended:
             session.close(session.ended)
             session.open()
 
 
 def read(path: pathlib.Path, feed: Feed, progress: Progress | None = None) -> Iterator[tuple[Frame, int]]:
-    """Frames of a recording with the ns of their receipt, and where connections began."""
+    """Frames and answers of a recording with the ns of their receipt, and where connections began."""
     latest = 0
     with opened(path) as (lines, position):
         size = path.stat().st_size
@@ -96,6 +108,9 @@ def _frame(line: bytes, feed: Feed) -> tuple[Frame, int]:
         return Connected(kept.connect), _nanoseconds(kept.recv)
     message = bytes(kept.msg)
     frame = msgspec.json.decode(message, type=str) if message.startswith(b'"') else message
+    if kept.fetched:
+        body = frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
+        return Fetched(kept.fetched, body), _nanoseconds(kept.recv)
     return frame, _nanoseconds(kept.recv)
 
 
@@ -144,6 +159,10 @@ class Recorder:
         """Keep one frame."""
         self._line(b'"msg":' + _message(frame), received_ns)
 
+    def answer(self, tag: str, body: bytes, received_ns: int) -> None:
+        """Keep what was fetched."""
+        self._line(b'"fetched":' + msgspec.json.encode(tag) + b',"msg":' + _message(body), received_ns)
+
     def connect(self, received_ns: int, cause: str) -> None:
         """Mark that a connection begins, and what ended the one before."""
         self._line(b'"connect":' + msgspec.json.encode(cause), received_ns)
@@ -178,9 +197,9 @@ def _whole(path: pathlib.Path) -> int:
 
 
 def _message(frame: str | bytes) -> bytes:
-    """A frame as it stands in a line: itself where it is a JSON object on one line, else as a JSON string."""
+    """A frame as it stands in a line: itself where it is a JSON object or array on one line, else a JSON string."""
     data = frame.encode("utf-8", "replace") if isinstance(frame, str) else frame
-    if b"\n" not in data and data.lstrip().startswith(b"{"):
+    if b"\n" not in data and data.lstrip().startswith((b"{", b"[")):
         with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
             msgspec.json.decode(data)
             return data

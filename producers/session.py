@@ -5,9 +5,9 @@ the same path as the venue.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from producers.feed import Feed, Recent, Repeated, Resubscribe
+from producers.feed import Feed, Recent, Repeated, Resubscribe, Retire
 from schemas import Record, Rejected
 from schemas.letters import dead_letter
 
@@ -17,27 +17,32 @@ class Counts:
     """What a session has met so far."""
 
     frames: int = 0
+    answers: int = 0
     records: int = 0
     dead_letters: int = 0
     duplicates: int = 0
+    retirements: int = 0
     connections: int = 0
 
 
 class Session:
     """One feed after the other, each told what ended the one before.
 
-    ``ended`` is "" while the connection is good, else the cause for which the feed wants a new one.
+    ``ended`` is "" while the connection is good, else the cause for which the feed wants a new one. ``retiring`` is
+    what the venue said when it announced that it will end the connection; "" before.
     """
 
-    def __init__(self, make: type[Feed], symbols: Sequence[str] = ()) -> None:
+    def __init__(self, make: type[Feed], symbols: Sequence[str] = (), channels: Sequence[str] = ()) -> None:
         self.counts = Counts()
         self.ended = ""
+        self.retiring = ""
         self._make = make
         self._symbols = tuple(symbols)
+        self._channels = tuple(channels)
         self._recent = Recent()
         self._cause = "start"
         self._confirmed = False
-        self._feed = make(self._cause, self._recent)
+        self._feed = make(self._cause, self._recent, self._channels)
 
     @property
     def feed(self) -> Feed:
@@ -52,25 +57,31 @@ class Session:
     def open(self) -> list[str]:
         """Begin a connection; the frames to send on it, none where no symbols are asked for."""
         self.counts.connections += 1
-        self.ended = ""
+        self.ended = self.retiring = ""
         self._confirmed = False
-        self._feed = self._make(self._cause, self._recent)
+        self._feed = self._make(self._cause, self._recent, self._channels)
         return self._feed.subscribe(self._symbols) if self._symbols else []
 
     def receive(self, frame: str | bytes, received_ns: int) -> list[Record]:
-        """Records of a frame, a DeadLetter where it is refused; look at ``ended`` afterwards."""
+        """Records of a frame, a DeadLetter where it is refused; look at ``ended`` and ``retiring`` afterwards."""
         self.counts.frames += 1
         try:
-            records = list(self._feed.parse(frame, received_ns))
-        except Rejected as refusal:
-            self.counts.duplicates += isinstance(refusal, Repeated)
-            return self._refuse(frame, received_ns, str(refusal))
-        except Resubscribe as refusal:
-            self.ended = refusal.cause
-            return self._refuse(frame, received_ns, refusal.reason)
-        self._confirmed = self._confirmed or bool(records)
-        self.counts.records += len(records)
-        return records
+            return self._taken(self._feed.parse(frame, received_ns))
+        except (Rejected, Resubscribe) as refusal:
+            payload = frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
+            return self._refused(refusal, payload, received_ns)
+        except Retire as notice:
+            self.counts.retirements += 1
+            self.retiring = str(notice) or "the venue will end the connection"
+            return []
+
+    def answer(self, tag: str, body: bytes, received_ns: int) -> list[Record]:
+        """Records of what was fetched, as of a frame."""
+        self.counts.answers += 1
+        try:
+            return self._taken(self._feed.answer(tag, body, received_ns))
+        except (Rejected, Resubscribe) as refusal:
+            return self._refused(refusal, body, received_ns)
 
     def close(self, cause: str) -> None:
         """The connection has ended.
@@ -81,8 +92,15 @@ class Session:
             self._cause = cause
         self._confirmed = False
 
-    def _refuse(self, frame: str | bytes, received_ns: int, reason: str) -> list[Record]:
+    def _taken(self, found: Iterable[Record]) -> list[Record]:
+        records = list(found)
+        self._confirmed = self._confirmed or bool(records)
+        self.counts.records += len(records)
+        return records
+
+    def _refused(self, refusal: Rejected | Resubscribe, payload: bytes, received_ns: int) -> list[Record]:
         self.counts.dead_letters += 1
-        payload = frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
-        letter = dead_letter(self._feed.name, self._feed.name, reason, payload, received_ns)
-        return [letter]
+        self.counts.duplicates += isinstance(refusal, Repeated)
+        if isinstance(refusal, Resubscribe):
+            self.ended = refusal.cause
+        return [dead_letter(self._feed.name, self._feed.name, str(refusal), payload, received_ns)]

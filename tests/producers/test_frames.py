@@ -43,10 +43,22 @@ def test_junk_comes_back_as_the_junk_it_was(odd: list[str | bytes]) -> None:
     with frames.Recorder(path) as recorder:
         for frame in odd:
             recorder.frame(frame, START_NS)
-    back = [frame for frame, _ in frames.read(path, Coinbase()) if not isinstance(frame, frames.Connected)]
+    back = [frame for frame, _ in frames.read(path, Coinbase()) if isinstance(frame, str | bytes)]
     assert [_text(frame) for frame in back] == [_text(frame) for frame in odd]
     path.unlink()
     path.parent.rmdir()
+
+
+@pytest.mark.parametrize("body", [b'{"a":1}', b"[[1,2],[3,4]]", b"[\n1]", b"", b"\xff\x00", "{café".encode()])
+def test_an_answer_comes_back_as_what_was_fetched(tmp_path: pathlib.Path, body: bytes) -> None:
+    path = tmp_path / "day.jsonl"
+    with frames.Recorder(path) as recorder:
+        recorder.answer("klines/ETHUSDT", body, START_NS)
+        recorder.frame(ticker(1), START_NS + 1)
+    answer, frame = frames.read(path, Coinbase())
+    kept = body.decode("utf-8", "backslashreplace").encode()
+    assert answer == (frames.Fetched("klines/ETHUSDT", kept), START_NS)
+    assert frame == (ticker(1).encode(), START_NS + 1)
 
 
 def _text(frame: str | bytes) -> str:

@@ -1,4 +1,9 @@
-"""Each feed's frames under tests/frames give what stands beside them; a new feed is held to its own by discovery."""
+"""Each feed's frames under tests/frames give what stands beside them; a new feed is held to its own by discovery.
+
+A line is a frame or the answer to a fetch, as a recording holds it (see producers/frames.py), with what it ``gives``: a
+list of records as ``{"Tick": {…}}``, or ``{"refused": reason}``, ``{"resubscribe": cause, "reason": …}`` or
+``{"retire": reason}``, where a part of the reason is enough.
+"""
 
 import json
 import pathlib
@@ -7,7 +12,7 @@ from typing import Any
 import pytest
 
 from producers import frames
-from producers.feed import Feed, Resubscribe, feeds
+from producers.feed import Feed, Resubscribe, Retire, feeds
 from schemas import RECORDS, Record, Rejected
 
 FRAMES = pathlib.Path(__file__).parent.parent / "frames"
@@ -15,21 +20,28 @@ FEEDS = feeds()
 SIMULATED = {"simulator"}  # its frames are Coinbase's, and made by code that has tests of its own
 CASES = sorted(path for name in FEEDS for path in (FRAMES / name).glob("*.jsonl"))
 TYPES = {record.__name__: record for record in RECORDS.values()}
+NOW_NS = 1_767_323_045_000_000_000
+Outcome = list[Record] | Rejected | Resubscribe | Retire
 
 
-def outcome(feed: Feed, frame: str | bytes, received_ns: int) -> list[Record] | Rejected | Resubscribe:
+def outcome(feed: Feed, frame: frames.Frame, received_ns: int) -> Outcome:
+    assert not isinstance(frame, frames.Connected)
     try:
+        if isinstance(frame, frames.Fetched):
+            return list(feed.answer(frame.tag, frame.body, received_ns))
         return list(feed.parse(frame, received_ns))
-    except (Rejected, Resubscribe) as refusal:
+    except (Rejected, Resubscribe, Retire) as refusal:
         return refusal
 
 
-def agrees(found: list[Record] | Rejected | Resubscribe, gives: list[dict[str, Any]]) -> bool:
+def agrees(found: Outcome, gives: list[dict[str, Any]]) -> bool:
     match found, gives:
         case Rejected(), [{"refused": reason}]:
             return reason in str(found)
         case Resubscribe(), [{"resubscribe": cause, "reason": reason}]:
             return found.cause == cause and reason in found.reason
+        case Retire(), [{"retire": reason}]:
+            return reason in str(found)
         case list(), _:
             return found == [TYPES[name](**fields) for given in gives for name, fields in given.items()]
     return False
@@ -41,7 +53,6 @@ def test_each_frame_gives_what_stands_beside_it(path: pathlib.Path) -> None:
     lines = path.read_text().splitlines()
     assert lines
     for number, ((frame, received_ns), line) in enumerate(zip(frames.read(path, feed), lines, strict=True), 1):
-        assert not isinstance(frame, frames.Connected)
         gives = json.loads(line)["gives"]
         found = outcome(feed, frame, received_ns)
         assert agrees(found, gives), f"line {number} gave {found!r}, not {gives}"
@@ -52,9 +63,24 @@ def test_a_feed_has_frames_to_hold_it_to(name: str) -> None:
     assert list((FRAMES / name).glob("*.jsonl"))
 
 
+def symbols(name: str) -> list[str]:
+    """A symbol of the feed's frames."""
+    for path in sorted((FRAMES / name).glob("*.jsonl")):
+        for gives in (given for line in path.read_text().splitlines() for given in json.loads(line)["gives"]):
+            for fields in gives.values():
+                if isinstance(fields, dict) and "instrument" in fields:
+                    return [fields["instrument"].partition(":")[2]]
+    return ["ETH-USD"]
+
+
 @pytest.mark.parametrize("name", FEEDS)
 def test_a_feed_is_named_as_its_module_and_asks_for_its_symbols(name: str) -> None:
-    feed = FEEDS[name]
-    assert feed.__module__ == f"producers.{name}"
-    assert any("ETH-USD" in request for request in feed().subscribe(["ETH-USD"]))
-    assert feed.silence_s > 0
+    make = FEEDS[name]
+    assert make.__module__ == f"producers.{name}"
+    assert make.silence_s > 0
+    for shard in make.shards(symbols(name), make.default_channels):
+        feed = make(channels=shard.channels)
+        requests = [*feed.subscribe(shard.symbols), *feed.outgoing()]
+        fetches = list(feed.fetches(NOW_NS))
+        reached = [shard.symbols[0].lower() in text.lower() for text in [*requests, make.address(shard)]]
+        assert any(reached) or fetches or list(feed.tick(NOW_NS))
