@@ -12,36 +12,19 @@ Known from the log alone, so that a replay or a restarted feed gives the same le
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from processors.online.rows import FIRST, columns_of, doubled, row_type
+from processors.online.sight import CAUSES, Sight, cause_code, on_clock, on_connect, on_heartbeat, on_tick
 from processors.stage import BatchStage, Events, Rejection
 from schemas import Clock, Connect, Gap, Heartbeat, Tick, Trade
 from schemas.columns import Column, Keys, Table
-from schemas.jit import kernel, shared
+from schemas.jit import kernel
 
 MILLISECOND = 1_000_000
-CAUSES = ("", "missed", "stall", "start", "disconnect", "sequence", "error")
-MISSED, STALL = 1, 2
-
-
-@dataclass(slots=True)
-class GapState:
-    """How far one instrument has been seen."""
-
-    trade_id: int = 0  # largest seen or given up
-    seen_ns: int = 0  # venue time of the last sign of life
-    alive_ns: int = 0  # our time of it
-    pending: int = 0  # cause of a connect that no sign of life has followed yet
-    open: bool = False  # a stall has been reported and not closed
-    told: int = 0  # last trade id of the last heartbeat
-    hole_from: int = 0
-    hole_to: int = 0
-    quiet_ns: int = 0  # silence that the feed says is normal; 0: it says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,59 +36,6 @@ class GapOptions:
     def __post_init__(self) -> None:
         if self.stale_after_ms < 1:
             raise ValueError(f"stale_after_ms must be at least 1, not {self.stale_after_ms}")
-
-
-Row = tuple[int, int, int, int, int, int, bool]  # cause, from_ns, to_ns, expected, seen, missed, recovered
-NONE: Row = (0, 0, 0, 0, 0, 0, False)
-
-
-@shared
-def alive(state: Any, event_ns: int, received_ns: int, known: int, seen: int) -> Row:
-    """Take a sign of life by which trades up to ``known`` have gone past unseen and ``seen`` is the next after them."""
-    hole = state.trade_id > 0 and known > state.trade_id
-    row = NONE
-    if state.seen_ns > 0 and (state.pending > 0 or state.open or hole):
-        cause = state.pending if state.pending > 0 else (MISSED if hole else STALL)
-        missed = known - state.trade_id if hole else 0
-        expected = state.trade_id + 1 if state.trade_id > 0 else 0
-        row = (cause, state.seen_ns, event_ns, expected, max(seen, expected), missed, missed == 0)
-    if hole:
-        state.hole_from, state.hole_to = state.trade_id + 1, known + 1
-    state.trade_id = max(state.trade_id, known)
-    state.pending, state.open = 0, False
-    state.seen_ns, state.alive_ns = max(state.seen_ns, event_ns), max(state.alive_ns, received_ns)
-    return row
-
-
-@shared
-def on_tick(state: Any, event_ns: int, received_ns: int, trade_id: int) -> Row:
-    """A tick is a sign of life; its trade id shows what was missed, or fills a hole."""
-    fills = 0 < state.hole_from <= trade_id < state.hole_to
-    if fills and not state.open and state.pending == 0:
-        state.seen_ns, state.alive_ns = max(state.seen_ns, event_ns), max(state.alive_ns, received_ns)
-        return (MISSED, event_ns, event_ns, trade_id, trade_id, 0, True)
-    row = alive(state, event_ns, received_ns, trade_id - 1, trade_id)
-    state.trade_id = max(state.trade_id, trade_id)
-    return row
-
-
-@shared
-def on_heartbeat(state: Any, event_ns: int, received_ns: int, last_trade_id: int) -> Row:
-    """A heartbeat is a sign of life; what the one before told of and has not come by now was missed."""
-    known = last_trade_id if state.pending > 0 else state.told
-    row = alive(state, event_ns, received_ns, known, known + 1)
-    state.told = last_trade_id
-    return row
-
-
-@shared
-def on_clock(state: Any, now_ns: int, stale_ns: int) -> Row:
-    """Silence for too long is a stall."""
-    limit_ns = state.quiet_ns if state.quiet_ns > 0 else stale_ns
-    if state.seen_ns == 0 or state.open or now_ns - state.alive_ns <= limit_ns:
-        return NONE
-    state.open = True
-    return (STALL, state.seen_ns, 0, state.trade_id + 1 if state.trade_id > 0 else 0, 0, 0, False)
 
 
 class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock | Trade, Gap]):
@@ -122,10 +52,10 @@ class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock | Trade, Gap]):
     """
 
     Options = GapOptions
-    State = GapState
+    State = Sight
     columns = ("event_ns", "received_ns", "trade_id", "last_trade_id", "cause", "quiet_ms")
     options: GapOptions
-    state: GapState
+    state: Sight
 
     def on_event(self, event: Tick | Heartbeat | Connect | Clock | Trade) -> Iterator[Gap]:
         if isinstance(event, Tick | Trade):
@@ -133,7 +63,7 @@ class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock | Trade, Gap]):
         elif isinstance(event, Heartbeat):
             row = on_heartbeat(self.state, event.event_ns, event.received_ns, event.last_trade_id)
         elif isinstance(event, Connect):
-            self.state.pending, self.state.quiet_ns = cause_code(event.cause), event.quiet_ms * MILLISECOND
+            on_connect(self.state, cause_code(event.cause), event.quiet_ms * MILLISECOND)
             return
         else:
             row = on_clock(self.state, event.event_ns, self.options.stale_after_ms * MILLISECOND)
@@ -157,11 +87,6 @@ class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock | Trade, Gap]):
         feeds = [feed_of(keys.names[code]) for code in rows["key"].tolist()]
         columns["feed"] = pl.Series(feeds, dtype=pl.String)
         return [Table(Gap, rows["cause"].copy(), rows["key"].copy(), columns)], []
-
-
-def cause_code(cause: str) -> int:
-    """The number of a connect's cause; one that is not in the list counts as an error."""
-    return CAUSES.index(cause) if cause in CAUSES[STALL:] else CAUSES.index("error")
 
 
 def feed_of(instrument: str) -> str:
@@ -198,7 +123,7 @@ def _run(  # type: ignore[no-untyped-def]
         for key in order if kind == CLOCK else one:
             state = states[key]
             if kind == CONNECT:
-                state.pending, state.quiet_ns = reasons[index], quiet_ms[index] * MILLISECOND
+                on_connect(state, reasons[index], quiet_ms[index] * MILLISECOND)
                 continue
             if kind == TICK or kind == TRADE:
                 found = on_tick(state, now, received_ns[index], trade_id[index])
