@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import polars as pl
 import pyarrow as pa
@@ -52,6 +53,15 @@ def write(root: Path, table: str, partition: int, date: str, rows: pl.DataFrame)
     unfinished.rename(path)
     _sync(folder)
     return path
+
+
+def escaped(name: str) -> str:
+    """A key as the name of a file, as addresses are escaped.
+
+    >>> escaped("binance:ETH/USDT"), escaped("..")
+    ('binance%3AETH%2FUSDT', '%2E%2E')
+    """
+    return name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe="")
 
 
 def pieces(root: Path, table: str) -> list[Piece]:
