@@ -26,6 +26,9 @@ from grafanalib.core import (
 
 SOURCE = {"type": "grafana-clickhouse-datasource", "uid": "tidemill-clickhouse"}
 SCHEMA_VERSION = 39
+SEEN = "$__timeFilter(time)"
+CHOSEN = f"instrument IN (${{instrument:singlequote}}) AND {SEEN}"
+SECONDS = "toStartOfInterval(time, INTERVAL $__interval_s second)"
 COLUMNS = 24  # width of Grafana's grid
 TIME_SERIES, TABLE = 0, 1  # the plugin's numbers for the shape of a result
 
@@ -109,12 +112,12 @@ def states(title: str, sql: str, texts: dict[int, tuple[str, str]], description:
     return StateTimeline(**_common(title, sql, TIME_SERIES, description), mappings=mappings)
 
 
-def instruments(*, several: bool) -> Template:
-    """The variable ``instrument``."""
+def instruments(*, several: bool, source: str = "ticks") -> Template:
+    """The variable ``instrument``: all that a table holds."""
     return Template(
         name="instrument",
         label="Instrument",
-        query="SELECT DISTINCT instrument FROM ticks ORDER BY instrument",
+        query=f"SELECT DISTINCT instrument FROM {source} ORDER BY instrument",
         dataSource=SOURCE,
         default="$__all" if several else None,
         multi=several,
@@ -145,6 +148,11 @@ def dashboard(uid: str, title: str, description: str, variable: Template, rows: 
         graphTooltip=1,
         panels=placed,
     ).auto_panel_ids()
+
+
+def over_time(columns: str, source: str, where: str, by: str = "instrument") -> str:
+    """A table's rows gathered into intervals of whole seconds, one line for each value of a text column."""
+    return f"SELECT {SECONDS} AS t, {by}, {columns} FROM {source} FINAL WHERE {where} GROUP BY t, {by} ORDER BY t, {by}"
 
 
 def _override(column: str, properties: dict[str, Any]) -> dict[str, Any]:

@@ -1,19 +1,10 @@
-"""Dashboard ``pipeline``: what the feeds deliver, what they miss, what is refused, and how late it all is."""
+"""Dashboard ``pipeline``: what is refused, how late it all is, and what the history holds."""
 
 from grafanalib.core import Dashboard
 
-from grafana.panels import bars, categories, dashboard, instruments, lines, table
+from grafana.panels import SECONDS, SEEN, bars, categories, dashboard, instruments, lines, over_time, table
 from schemas import RECORDS
 from schemas.record import EVERY_KEY
-
-SEEN = "$__timeFilter(time)"
-HERE = f"instrument IN (${{instrument:singlequote}}) AND {SEEN}"
-SECONDS = "toStartOfInterval(time, INTERVAL $__interval_s second)"
-
-
-def over_time(columns: str, source: str, where: str = HERE, by: str = "instrument") -> str:
-    """A table's rows gathered into intervals of whole seconds, one line for each value of a text column."""
-    return f"SELECT {SECONDS} AS t, {by}, {columns} FROM {source} FINAL WHERE {where} GROUP BY t, {by} ORDER BY t, {by}"
 
 
 def delays(source: str, hops: dict[str, str]) -> str:
@@ -48,42 +39,6 @@ def rates() -> str:
 
 def build() -> Dashboard:
     """The dashboard."""
-    feeds = [
-        lines("Ticks a second", over_time("count() / $__interval_s AS ticks", "ticks"), "short"),
-        lines("Age of the feed", over_time("max(feed_age_ms) AS age", "buckets"), "ms", "Oldest in each interval."),
-    ]
-    coverage = [
-        lines(
-            "Coverage by the minute",
-            f"""SELECT toStartOfMinute(time) AS t, instrument, countIf(NOT stale) / (count() + sum(missed)) AS coverage
-                FROM buckets FINAL WHERE {HERE} GROUP BY t, instrument ORDER BY t, instrument""",
-            "percentunit",
-            "Share of the minute's buckets in which the feed was seen to be alive.",
-        ),
-        bars(
-            "Reconnects",
-            over_time("count() AS connects", "connects", f"{HERE} AND connects.cause != 'start'", "cause"),
-            "short",
-            "Connections after the first of a process, by what ended the one before.",
-        ),
-    ]
-    gaps = [
-        table(
-            "Open gaps",
-            f"""SELECT instrument, argMax(cause, (event_ns, _cause_offset)) AS why,
-                fromUnixTimestamp64Nano(argMax(from_ns, (event_ns, _cause_offset)), 'UTC') AS since
-                FROM gaps FINAL WHERE {HERE} GROUP BY instrument
-                HAVING argMax(to_ns, (event_ns, _cause_offset)) = 0 ORDER BY since""",
-            "Instruments whose newest row of the ledger has no end yet.",
-        ),
-        table(
-            "Gap ledger",
-            f"""SELECT time AS noticed, instrument, feed, cause, from_time AS since,
-                if(to_ns = 0, NULL, to_time) AS until, if(to_ns = 0, NULL, (to_ns - from_ns) / 1e9) AS seconds,
-                expected, seen, missed, recovered
-                FROM gaps FINAL WHERE {HERE} ORDER BY time DESC LIMIT 500""",
-        ),
-    ]
     refused = [
         bars("Dead letters", over_time("count() AS letters", "dead_letters", SEEN, "by")),
         table(
@@ -127,8 +82,8 @@ def build() -> Dashboard:
     ]
     return dashboard(
         "tidemill-pipeline",
-        "Tidemill: feeds and pipeline",
-        "What the feeds deliver, what they miss, what is refused, and how late it all is.",
+        "Tidemill: pipeline",
+        "What is refused, how late it all is, and what the history holds.",
         instruments(several=True),
-        [feeds, coverage, gaps, refused, latency, history],
+        [refused, latency, history],
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from typer import Typer
@@ -17,7 +18,9 @@ from grafana.panels import SOURCE
 from infra.clickhouse import Client, query
 from infra.settings import load_settings
 from infra.tables import columns
-from schemas import RECORDS, Checkpoint, Clock
+from processors.stage import stages, writes
+from processors.wiring import plan
+from schemas import RECORDS, Checkpoint, Clock, Record
 from tests.derived import batches
 from tests.grafana.plugin import View
 from tests.history import batch
@@ -27,6 +30,9 @@ BUILT = built()
 PANELS = [(name, panel) for name, dashboard in BUILT.items() for panel in dashboard["panels"]]
 TYPES = {"timeseries", "stat", "table", "barchart", "state-timeline"}
 INSTRUMENTS = ("x:a", "x:b", "x:c")
+CHAIN = plan(stages())["ticks"]
+GIVEN = {"ticks", "dead_letters", "checkpoints", *(record.topic for stage in CHAIN for record in writes(stage))}
+SAMPLES: dict[Any, Any] = {str: "sequence", bytes: b"", int: 1, float: 1.0, bool: True}
 PROVISIONING = SHIPPED.parent / "provisioning"
 
 
@@ -39,9 +45,18 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, 
     sink = ClickHouse(load_settings(env_file=None, data_dir=tmp_path_factory.mktemp("history")))
     sink.write(batches(records))
     sink.write([batch([Checkpoint("g:ticks:0", last_ns, 1, "{}", b"")])])
+    sink.write([batch([record]) for record in one_of_each(last_ns)])
     first_ns = min(record.event_ns for record in records)
     yield sink.client, View(first_ns // 10**6 - 1_000, last_ns // 10**6 + 61_000, 10_000, INSTRUMENTS)
     sink.close()
+
+
+def one_of_each(event_ns: int) -> Iterator[Record]:
+    """A record of every type that the stream and the chain do not give."""
+    for record in RECORDS.values():
+        if record.topic not in GIVEN:
+            values = {field.name: SAMPLES[field.type] for field in msgspec.structs.fields(record)}
+            yield record(**values | {record.key_field: "x:a", "event_ns": event_ns})
 
 
 def sql_of(panel: dict[str, Any]) -> str:
