@@ -2,7 +2,7 @@
 
 A level is a pair (price, size) of 64-bit little-endian integers; what one stands for is said by ``price_decimals`` and
 ``size_decimals`` of the record that holds it. Levels of one message share the least number of decimals that holds them
-all exactly.
+all exactly. The changes of their sizes, where a venue tells them, are one such integer a level, in the same order.
 """
 
 import re
@@ -59,6 +59,15 @@ def packed(pairs: Iterable[tuple[int, int]]) -> bytes:
     '01000000000000000200000000000000'
     """
     return np.array(list(pairs), "<i8").tobytes()
+
+
+def packed_changes(sizes: Iterable[int]) -> bytes:
+    """By how much the size of each level changes, as bytes.
+
+    >>> packed_changes([-1, 2]).hex()
+    'ffffffffffffffff0200000000000000'
+    """
+    return np.array(list(sizes), "<i8").tobytes()
 
 
 def unpacked(data: bytes) -> Levels:
