@@ -18,6 +18,9 @@ ANY_OF_OURS = {"schemas", "producers", "processors", "consumers", "infra", "graf
 # The first pattern that matches a file decides: (ours it may import, others it may import). None: anything.
 # A name allows its children. Folders meet in topics only; shells are where I/O and clocks live.
 Rule = tuple[set[str], set[str] | None]
+VENUE = {"schemas"} | {
+    f"producers.{part}" for part in ("agenda", "feed", "session", "coinbase", "book", "refill", "wire")
+}
 RULES: dict[str, Rule] = {
     "schemas/*.py": ({"schemas"}, {*PURE, *COLUMNS, "fastavro", "numba"}),
     # producers: the shell, what it is made of, venues
@@ -34,10 +37,9 @@ RULES: dict[str, Rule] = {
         | {f"producers.binance{part}" for part in ("", "_books", "_rows", "_wire")},
         {*PURE, "msgspec"},
     ),
-    "producers/*.py": (
-        {"schemas", *(f"producers.{name}" for name in ("agenda", "feed", "session", "coinbase", "book", "refill"))},
-        {*PURE, "msgspec"},
-    ),
+    "producers/deribit*.py": (VENUE | {"producers.deribit_rows"}, {*PURE, "msgspec"}),
+    "producers/hyperliquid*.py": (VENUE | {"producers.hyperliquid_rows"}, {*PURE, "msgspec"}),
+    "producers/*.py": (VENUE, {*PURE, "msgspec"}),
     # processors: the runtimes, what makes a chain, topics
     "processors/__main__.py": ({"schemas", "processors", "infra"}, None),
     "processors/live/*.py": (
