@@ -25,7 +25,20 @@ COINS = {"btc": "bitcoin", "eth": "ethereum", "sol": "solana", "xrp": "xrp"}
 MINUTES = {"5m": 5, "15m": 15, "1h": 60}
 HOURS = {"4h": range(0, 24, 4), "1d": range(12, 13)}
 SERIES = re.compile(rf"({'|'.join(COINS)})-updown-(5m|15m|1h|4h|1d)", re.ASCII).fullmatch
-MONTHS = "january february march april may june july august september october november december".split()
+MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 YEARLESS = re.compile(
     rf"[a-z]+-up-or-down-(?:on-)?(?:{'|'.join(MONTHS)})-[0-9]{{1,2}}(?:-[0-9]{{1,2}}[ap]m-et)?", re.ASCII
 ).fullmatch
