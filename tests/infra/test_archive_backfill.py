@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from infra.archive_backfill import batch, instruments, keep, kept, root_of
+from infra.archive_backfill import batch, keep, kept, kinds, root_of
 from schemas import Trade
 from schemas.batch import Batch
 from schemas.columns import Column
@@ -20,15 +20,16 @@ def trades(first: int, count: int, instrument: str = "binance:ETH/USDT") -> Batc
         for name in Trade.__struct_fields__
         if name != "instrument"
     }
-    return batch(Trade, instrument, ids, columns)
+    return batch(Trade, instrument, "trades", ids, columns)
 
 
 def test_a_backfill_that_goes_on_sees_what_is_done(tmp_path: Path) -> None:
-    assert kept(tmp_path, "binance:ETH/USDT", Trade) == []
+    root = root_of(tmp_path, "binance:ETH/USDT", "trades")
+    assert kept(root, Trade) == []
     for first in (10, 0):
-        keep(tmp_path, trades(first, 10), "1970-01-01")
-    assert [(piece.first, piece.last) for piece in kept(tmp_path, "binance:ETH/USDT", Trade)] == [(0, 9), (10, 19)]
-    assert list(instruments(tmp_path)) == ["binance:ETH/USDT"]
+        keep(root, trades(first, 10), "1970-01-01")
+    assert [(piece.first, piece.last) for piece in kept(root, Trade)] == [(0, 9), (10, 19)]
+    assert list(kinds(tmp_path)) == [("binance:ETH/USDT", "trades")]
 
 
 def test_done_again_it_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -39,4 +40,5 @@ def test_done_again_it_gives_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("symbol", ["../../../x", "..", ".", "/etc"])
 def test_no_symbol_leaves_its_folder(tmp_path: Path, symbol: str) -> None:
-    assert root_of(tmp_path, f"binance:{symbol}").resolve().parent == (tmp_path / "backfill" / "binance").resolve()
+    root = root_of(tmp_path, f"binance:{symbol}", "trades")
+    assert root.resolve().parent.parent == (tmp_path / "backfill" / "binance").resolve()
