@@ -206,16 +206,25 @@ class Coinbase(Feed):
         """How far the trades that this feed passes on have come."""
         return beat.last_trade_id
 
-    def _confirm(self, answer: SubscriptionsMessage, received_ns: int) -> list[Record]:
-        listed = {name: set(channel.product_ids) for channel in answer.channels if (name := channel.name)}
-        missing = [
+    def refused(self, answer: SubscriptionsMessage) -> list[str]:
+        """What was asked for and is not subscribed to, as channel/product."""
+        listed = {channel.name: set(channel.product_ids) for channel in answer.channels}
+        return [
             f"{channel}/{product}"
             for channel in self.channels
             for product in sorted(self.asked - listed.get(channel, set()))
         ]
-        if missing:
-            raise Resubscribe("error", f"subscription refused: {', '.join(missing)}")
-        products = sorted(self.asked or filter(PRODUCT, listed.get(self.channels[0], set())))
+
+    def _confirm(self, answer: SubscriptionsMessage, received_ns: int) -> list[Record]:
+        if refused := self.refused(answer):
+            raise Resubscribe("error", f"subscription refused: {', '.join(refused)}")
+        listed = {
+            product
+            for channel in answer.channels
+            if channel.name == self.channels[0]
+            for product in channel.product_ids
+        }
+        products = sorted(self.asked or filter(PRODUCT, listed))
         return [record for product in products for record in self.connects(product, received_ns)]
 
 

@@ -1,13 +1,15 @@
-"""Coinbase Exchange's order book: a Tick for each change of the best quotes, so that the mid moves between trades.
+"""Coinbase Exchange's order book: its levels, and a Tick for each change of the best quotes.
 
 Wire format: docs.cdp.coinbase.com/exchange/websocket-feed/channels, channels ``level2_batch`` and ``heartbeat``. Rules:
 
-- A snapshot comes first for each product; then changes, each with the absolute size at a price, 0 removing it.
+- A snapshot comes first for each product; then changes, each with the absolute size at a price, 0 removing it. Both are
+  passed on as Depth with exact levels; the venue gives them no sequence.
 - The changes of one message count together: between them the book may look crossed.
 - A Tick is given when the price or size of a best level has changed and both sides have levels. It has no trade, so
   price, size and trade_id are 0 and side is empty. A snapshot without a time has that of its receipt.
 - A change that cannot be read, or a book crossed after a message, means that the book here is not the venue's: the
-  connection is given up for a new snapshot.
+  connection is given up for a new snapshot. Who finds that later asks for one of the product alone: unsubscribed and
+  subscribed again, and what comes in between ignored.
 - Heartbeats pass on without last_trade_id: this feed does not follow trades, so none can be missing from it.
 """
 
@@ -30,15 +32,19 @@ from producers.coinbase import (
     positive,
 )
 from producers.feed import Recent, Resubscribe
-from schemas import Record, Rejected, Tick
+from producers.wire import encoded
+from schemas import Depth, Record, Rejected, Tick
+from schemas.levels import packed, scaled
+
+Texts = list[tuple[str, str]]  # price and size of levels as the venue writes them
 
 
 class SnapshotMessage(Message, tag="snapshot"):
     """The whole book: [price, size] by level."""
 
     product_id: str
-    bids: list[tuple[str, str]]
-    asks: list[tuple[str, str]]
+    bids: Texts
+    asks: Texts
     time: Moment | None = None
 
 
@@ -68,10 +74,11 @@ class CoinbaseLevel2(Coinbase):
     >>> feed = CoinbaseLevel2()
     >>> frame = '{"type":"snapshot","product_id":"ETH-USD","bids":[["10","1"]],"asks":[["12","2"]]}'
     >>> [type(record).__name__ for record in feed.parse(frame, 5)]
-    ['Connect', 'Tick']
+    ['Connect', 'Depth', 'Depth', 'Tick']
     >>> change = '"product_id":"ETH-USD","time":"1970-01-01T00:00:01Z","changes":[["buy","11","3"]]'
-    >>> [(tick.bid, tick.ask) for tick in feed.parse(f'{{"type":"l2update",{change}}}', 6)]
-    [(11.0, 12.0)]
+    >>> depth, tick = feed.parse(f'{{"type":"l2update",{change}}}', 6)
+    >>> depth.kind, tick.bid, tick.ask
+    ('delta', 11.0, 12.0)
     """
 
     name: ClassVar[str] = "coinbase_level2"
@@ -83,6 +90,12 @@ class CoinbaseLevel2(Coinbase):
         super().__init__(cause, recent, channels)
         self._books: dict[str, Book] = {}
         self._quotes: dict[str, Quote | None] = {}
+        self._resyncing: set[str] = set()  # products whose new snapshot has not come yet
+
+    def resync(self, symbol: str) -> list[str]:
+        self._resyncing.add(symbol)
+        request = {"product_ids": [symbol], "channels": [self.channels[0]]}
+        return [encoded({"type": kind} | request) for kind in ("unsubscribe", "subscribe")]
 
     def unreadable(self, frame: str | bytes, error: Exception) -> Exception:
         try:
@@ -103,31 +116,68 @@ class CoinbaseLevel2(Coinbase):
     def last_trade_id(self, beat: HeartbeatMessage) -> int:
         return 0
 
+    def refused(self, answer: SubscriptionsMessage) -> list[str]:
+        away = {f"{self.channels[0]}/{product}" for product in self._resyncing}
+        return [name for name in super().refused(answer) if name not in away]
+
     def _snapshot(self, message: SnapshotMessage, received_ns: int) -> list[Record]:
         product = message.product_id
         self.known(product)
         try:
             event_ns = received_ns if message.time is None else self.check(product, message.time, received_ns)
             bids, asks = ([_level(*level) for level in side] for side in (message.bids, message.asks))
+            whole = self._depth("snapshot", product, event_ns, received_ns, message.bids, message.asks)
         except Rejected as refusal:
             raise Resubscribe("error", f"snapshot of {product}: {refusal}") from refusal
+        began: list[Record] = []
+        if product not in self._books:
+            began = [self._depth("connect", product, event_ns, received_ns, [], [])]
         self._books[product] = Book(bids, asks)
-        return self._quote(product, event_ns, received_ns)
+        self._resyncing.discard(product)
+        return [*self.connects(product, received_ns), *began, whole, *self._quote(product, event_ns, received_ns)]
 
     def _update(self, message: UpdateMessage, received_ns: int) -> list[Record]:
         product = message.product_id
         self.known(product)
+        if product in self._resyncing:
+            return []
         book = self._books.get(product)
         if book is None:
             raise Resubscribe("sequence", f"change of {product} before its snapshot")
         try:
             event_ns = self.check(product, message.time, received_ns)
             changes = [(side, _level(price, size)) for side, price, size in message.changes]
+            bids, asks = ([(p, q) for side, p, q in message.changes if side == name] for name in ("buy", "sell"))
+            depth = self._depth("delta", product, event_ns, received_ns, bids, asks)
         except Rejected as refusal:
             raise Resubscribe("error", f"change of {product}: {refusal}") from refusal
         for side, (price, size) in changes:
             _side(book, side).put(price, size)
-        return self._quote(product, event_ns, received_ns)
+        return [depth, *self._quote(product, event_ns, received_ns)]
+
+    def _depth(self, kind: str, product: str, event_ns: int, received_ns: int, bids: Texts, asks: Texts) -> Depth:
+        prices = scaled([price for price, _ in (*bids, *asks)])
+        sizes = scaled([size for _, size in (*bids, *asks)])
+        levels = list(zip(prices.numbers, sizes.numbers, strict=True))
+        return Depth(
+            instrument=f"{self.name}:{product}",
+            event_ns=event_ns,
+            received_ns=received_ns,
+            kind=kind,
+            cause=self.cause if kind == "connect" else "",
+            first_sequence=0,
+            last_sequence=0,
+            previous_sequence=-1,
+            price_decimals=prices.decimals,
+            size_decimals=sizes.decimals,
+            bids=packed(levels[: len(bids)]),
+            asks=packed(levels[len(bids) :]),
+            bid_changes=b"",
+            ask_changes=b"",
+            best_bid=0,
+            best_ask=0,
+            verified=False,
+        )
 
     def _quote(self, product: str, event_ns: int, received_ns: int) -> list[Record]:
         quote = self._books[product].best()
@@ -139,10 +189,8 @@ class CoinbaseLevel2(Coinbase):
         if quote is None:
             return []
         bid, bid_size, ask, ask_size = float(quote.bid), quote.bid_size, float(quote.ask), quote.ask_size
-        records = self.connects(product, received_ns)
         instrument = f"{self.name}:{product}"
-        tick = Tick(instrument, event_ns, received_ns, bid, ask, bid_size, ask_size, 0.0, 0.0, "", 0, 0)
-        return [*records, tick]
+        return [Tick(instrument, event_ns, received_ns, bid, ask, bid_size, ask_size, 0.0, 0.0, "", 0, 0)]
 
 
 def _side(book: Book, side: str) -> Side:
