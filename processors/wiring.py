@@ -3,9 +3,13 @@
 They are fused into a chain, which reads that topic's partitions and hands derived records on in process. All topics of
 a chain are keyed alike, so a partition of the source holds all that a key's state depends on; what a chain derives goes
 to the partition of the same number.
+
+Chains of different sources may write one topic, as ``gaps`` is the ledger of both ticks and books: the position of a
+record says which log it stems from, and positions of one log rise. Their order among each other means nothing, so no
+stage of the selection may read such a topic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -24,15 +28,16 @@ def plan(stages: Sequence[StageType]) -> dict[str, list[StageType]]:
     The order of the selection does not matter.
 
     Raises:
-        WiringError: two stages write a topic, stages read each other in a circle, or a stage reads topics of which
-            only some are made in the selection.
+        WiringError: two stages of one source write a topic, stages read each other in a circle, or a stage reads
+            topics of which only some are made in the selection, or one that chains of several sources write.
 
     """
     makers = _makers(stages)
     sources: dict[StageType, str] = {}
     chains: dict[str, list[StageType]] = {}
     for stage in _sorted(stages, makers):
-        roots = {sources[makers[topic]] if topic in makers else topic for topic in _topics(stage)}
+        roots = {sources[maker] for topic in _topics(stage) for maker in makers.get(topic, ())}
+        roots |= {topic for topic in _topics(stage) if topic not in makers}
         if len(roots) > 1:
             raise WiringError(
                 f"stage {name(stage)} reads {', '.join(sorted(_topics(stage)))}, which would come from the separate "
@@ -40,6 +45,8 @@ def plan(stages: Sequence[StageType]) -> dict[str, list[StageType]]:
             )
         sources[stage] = roots.pop()
         chains.setdefault(sources[stage], []).append(stage)
+    for topic, writers in makers.items():
+        _check_writers(topic, writers, sources)
     return chains
 
 
@@ -47,19 +54,27 @@ def _topics(stage: StageType) -> set[str]:
     return {record.topic for record in reads(stage)}
 
 
-def _makers(stages: Sequence[StageType]) -> dict[str, StageType]:
-    makers: dict[str, StageType] = {}
-    for stage in stages:
+def _makers(stages: Sequence[StageType]) -> dict[str, list[StageType]]:
+    makers: dict[str, list[StageType]] = {}
+    for stage in sorted(stages, key=name):
         for topic in {record.topic for record in writes(stage)}:
-            if makers.setdefault(topic, stage) is not stage:
-                raise WiringError(f"topic {topic} has two writers: {name(makers[topic])} and {name(stage)}")
+            makers.setdefault(topic, []).append(stage)
     return makers
 
 
-def _sorted(stages: Sequence[StageType], makers: dict[str, StageType]) -> list[StageType]:
+def _check_writers(topic: str, writers: Sequence[StageType], sources: Mapping[StageType, str]) -> None:
+    """See that at most one chain of each source writes a topic."""
+    first: dict[str, StageType] = {}
+    for writer in writers:
+        other = first.setdefault(sources[writer], writer)
+        if other is not writer:
+            raise WiringError(f"topic {topic} has two writers: {name(other)} and {name(writer)}")
+
+
+def _sorted(stages: Sequence[StageType], makers: Mapping[str, Sequence[StageType]]) -> list[StageType]:
     sorter: TopologicalSorter[StageType] = TopologicalSorter()
     for stage in sorted(stages, key=name):
-        sorter.add(stage, *(makers[topic] for topic in sorted(_topics(stage)) if topic in makers))
+        sorter.add(stage, *(maker for topic in sorted(_topics(stage)) for maker in makers.get(topic, ())))
     try:
         return list(sorter.static_order())
     except CycleError as error:

@@ -1,10 +1,11 @@
 """What every stage must keep, whatever it computes; stages are found by looking into the folder."""
 
-import json
 import random
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from processors.stage import Rejection, Stage, name, reads, stages, writes
 from processors.wiring import plan
 from schemas import EVERY_KEY, RECORDS, Record, Rejected
 from schemas.columns import tables
+from tests.book_venue import depths
 from tests.streams import raw
 
 STAGES = stages()
@@ -23,11 +25,22 @@ each_chain = pytest.mark.parametrize("chain", CHAINS, ids=lambda chain: name(cha
 Caused = list[tuple[int, Record]]
 
 
+def events_of(seed: int, count: int) -> Iterator[Record]:
+    """Records of every raw topic."""
+    for pair in zip(raw(seed, count), depths(seed, count), strict=False):
+        yield from pair
+
+
+def plain(snapshot: Any) -> Any:
+    """A snapshot as a checkpoint gives it back."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(snapshot))
+
+
 def inputs(stage: type[Stage[Any, Any]], count: int = 1_500) -> list[Record]:
     """All that a stage reads, out of a stream run through every chain."""
     events: list[Record] = []
     chains = [EventChain(chain) for chain in CHAINS]
-    for event in raw(seed=5, count=count):
+    for event in events_of(5, count):
         events.append(event)
         for chain in chains:
             events += chain.on_event(event)[0]
@@ -56,7 +69,7 @@ class Keyed:
         fresh = Keyed(self.stage)
         for key, instance in self.instances.items():
             fresh.instances[key] = self.stage(key)
-            fresh.instances[key].restore(json.loads(json.dumps(instance.snapshot())))
+            fresh.instances[key].restore(plain(instance.snapshot()))
         return fresh
 
 
@@ -67,7 +80,7 @@ def run(stage: type[Stage[Any, Any]], events: list[Record]) -> list[Any]:
 
 @each_stage
 def test_a_stage_lives_in_the_file_of_its_topic(stage: type[Stage[Any, Any]]) -> None:
-    assert {record.topic for record in writes(stage)} == {name(stage)}
+    assert name(stage) in {record.topic for record in writes(stage)}
     assert all(record in RECORDS.values() for record in (*reads(stage), *writes(stage)))
 
 
@@ -105,7 +118,7 @@ def test_memory_stops_growing(stage: type[Stage[Any, Any]]) -> None:
     keyed, sizes = Keyed(stage), []
     for event in events:
         keyed.on_event(event)
-        sizes.append(sum(len(json.dumps(instance.snapshot())) for instance in keyed.instances.values()))
+        sizes.append(sum(len(msgspec.msgpack.encode(instance.snapshot())) for instance in keyed.instances.values()))
     assert max(sizes[len(sizes) // 2 :]) <= 1.2 * max(sizes[: len(sizes) // 2])
 
 
@@ -133,7 +146,7 @@ def by_batches(
         refused += [rejection._replace(cause=start + rejection.cause) for rejection in rejections]
         start += size
         if restarts.random() < 0.3:
-            snapshot, running = json.loads(json.dumps(running.snapshot())), BatchChain(chain)
+            snapshot, running = plain(running.snapshot()), BatchChain(chain)
             running.restore(snapshot)
     return dict(made), sorted(refused, key=lambda rejection: rejection.cause)
 
@@ -147,18 +160,18 @@ def by_batches(
 def test_batches_give_what_events_give_however_they_are_cut(
     chain: list[type[Stage[Any, Any]]], seed: int, sizes: list[int]
 ) -> None:
-    events = list(raw(seed, 600))
+    events = list(events_of(seed, 600))
     assert by_batches(chain, events, sizes, random.Random(seed)) == by_events(chain, events)
 
 
 @each_chain
 def test_either_kind_of_chain_goes_on_from_the_others_snapshot(chain: list[type[Stage[Any, Any]]]) -> None:
-    events = list(raw(3, 1_000))
+    events = list(events_of(3, 1_000))
     whole, _ = by_events(chain, events)
     first = BatchChain(chain)
     first.on_batch(tables(enumerate(events[:500]), first.keys))
     second = EventChain(chain)
-    second.restore(json.loads(json.dumps(first.snapshot())))
+    second.restore(plain(first.snapshot()))
     made = defaultdict(list)
     for cause, event in enumerate(events[500:], 500):
         for record in second.on_event(event)[0]:

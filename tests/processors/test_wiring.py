@@ -2,13 +2,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from processors.books import Books
 from processors.buckets import Buckets
 from processors.emas import Emas
 from processors.gaps import Gaps
 from processors.jump_losses import JumpLosses
 from processors.stage import Stage
 from processors.wiring import WiringError, plan
-from schemas import Bucket, Ema, JumpLoss, Tick
+from schemas import Bucket, Ema, Gap, JumpLoss, Tick
 
 
 class Rival(Stage[Tick, Bucket]):
@@ -26,6 +27,11 @@ class Joiner(Stage[Tick | Ema, JumpLoss]):
         yield from ()
 
 
+class Reader(Stage[Gap, JumpLoss]):
+    def on_event(self, event: Gap) -> Iterator[JumpLoss]:
+        yield from ()
+
+
 def test_stages_that_feed_each_other_run_as_one_chain_in_order() -> None:
     chain = {"ticks": [Buckets, Gaps, Emas, JumpLosses]}
     assert plan([JumpLosses, Emas, Gaps, Buckets]) == plan([Buckets, Emas, Gaps, JumpLosses]) == chain
@@ -38,6 +44,16 @@ def test_stages_whose_makers_run_elsewhere_read_their_topics() -> None:
 def test_two_writers_of_a_topic_are_refused() -> None:
     with pytest.raises(WiringError, match="topic buckets has two writers: buckets and test_wiring"):
         plan([Buckets, Rival])
+
+
+def test_chains_of_different_logs_may_write_one_topic() -> None:
+    assert plan([Books, Gaps]) == plan([Gaps, Books]) == {"depths": [Books], "ticks": [Gaps]}
+
+
+def test_nobody_may_read_what_chains_of_different_logs_write() -> None:
+    assert plan([Gaps, Reader]) == {"ticks": [Gaps, Reader]}
+    with pytest.raises(WiringError, match="reads gaps, which would come from the separate logs depths, ticks"):
+        plan([Gaps, Books, Reader])
 
 
 def test_a_circle_is_refused() -> None:
