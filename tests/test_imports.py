@@ -29,16 +29,24 @@ RULES: dict[str, Rule] = {
     "producers/publishing.py": ({"schemas", "producers", "infra"}, None),
     "producers/frames.py": ({"schemas", "producers"}, None),
     "producers/simulator.py": (
-        {"schemas", "producers.session", "producers.coinbase"},
+        {"schemas", *(f"producers.{name}" for name in ("session", "coinbase", "coinbase_level2", "market_model"))},
         {*PURE, "msgspec", "random"},
     ),  # seeded
+    "producers/market_model.py": (set(), {*PURE, "random"}),  # seeded
     "producers/binance*.py": (
-        {"schemas", *(f"producers.{name}" for name in ("agenda", "feed", "refill"))}
-        | {f"producers.binance{part}" for part in ("", "_books", "_rows", "_wire")},
+        {"schemas", *(f"producers.{name}" for name in ("agenda", "feed", "refill", "wire"))}
+        | {f"producers.binance{part}" for part in ("", "_books", "_rows", "_streams", "_wire")},
         {*PURE, "msgspec"},
     ),
     "producers/deribit*.py": (VENUE | {"producers.deribit_rows"}, {*PURE, "msgspec"}),
     "producers/hyperliquid*.py": (VENUE | {"producers.hyperliquid_rows"}, {*PURE, "msgspec"}),
+    "producers/polymarket*.py": (
+        VENUE
+        | {f"producers.polymarket_{part}" for part in ("books", "followed", "listing", "markets", "windows", "wire")},
+        {*PURE, "msgspec"},
+    ),
+    "producers/pyth*.py": (VENUE | {"producers.pyth_bars"}, {*PURE, "msgspec"}),
+    "producers/esof*.py": (VENUE | {"producers.esof_sky"}, {*PURE, "ephem"}),
     "producers/*.py": (VENUE, {*PURE, "msgspec"}),
     # processors: the runtimes, what makes a chain, topics
     "processors/__main__.py": ({"schemas", "processors", "infra"}, None),

@@ -1,0 +1,337 @@
+"""What the Polymarket feed promises beyond single frames, and what it makes of messages and markets that were real."""
+
+import gzip
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from producers import polymarket_listing as listing
+from producers.feed import Feed, Resubscribe
+from producers.polymarket import Polymarket
+from producers.polymarket_wire import Level, RestBook, digest
+from schemas import Connect, Depth, Heartbeat, Market, Record, Rejected, Trade
+from schemas.codec import Codec
+from schemas.levels import unpacked
+from tests.data import recording
+
+SECOND_NS = 1_000_000_000
+START_S = 1_784_850_900  # 2026-07-23 19:55 in New York
+NOW_NS = START_S * SECOND_NS
+SYMBOL = "btc-updown-5m"
+TOKENS = ("11", "22")
+CODEC = Codec()
+
+
+def market(start_s: int = START_S, **changes: Any) -> dict[str, Any]:
+    ends = f"2026-07-24T00:{(start_s - START_S) // 60:02d}:00Z"
+    return {
+        "slug": f"{SYMBOL}-{start_s}",
+        "conditionId": "0x1",
+        "clobTokenIds": json.dumps(TOKENS),
+        "outcomes": '["Up", "Down"]',
+        "endDate": ends,
+        "acceptingOrders": True,
+        "orderMinSize": 5,
+        "orderPriceMinTickSize": 0.01,
+    } | changes
+
+
+def body(*markets: dict[str, Any]) -> bytes:
+    return json.dumps([{"markets": list(markets)}]).encode()
+
+
+def subscribed(*symbols: str) -> Polymarket:
+    feed = Polymarket()
+    feed.subscribe(symbols or (SYMBOL,))
+    return feed
+
+
+def following(cause: str = "start") -> Polymarket:
+    feed = Polymarket(cause)
+    feed.subscribe([SYMBOL])
+    list(feed.answer(f"series:{SYMBOL}", body(market()), NOW_NS))
+    return feed
+
+
+def book(token: str = TOKENS[0], at_ms: int = START_S * 1000, **more: Any) -> str:
+    levels = {"bids": [{"price": "0.4", "size": "10"}], "asks": [{"price": "0.6", "size": "5"}]}
+    return json.dumps(
+        {"event_type": "book", "market": "0x1", "asset_id": token, "timestamp": str(at_ms)} | levels | more
+    )
+
+
+def rest_book(at_ms: int, **more: Any) -> bytes:
+    whole = RestBook("0x1", TOKENS[0], str(at_ms), "", [Level("0.4", "10")], [], "5", "0.01", False, "0.5")
+    answer = {name: getattr(whole, name) for name in whole.__struct_fields__ if name not in ("bids", "asks")}
+    levels = {"bids": [{"price": "0.4", "size": "10"}], "asks": []}
+    return json.dumps(answer | levels | {"hash": digest(whole)} | more).encode()
+
+
+def change(size: str, at_ms: int, token: str = TOKENS[0]) -> str:
+    entry = {"asset_id": token, "price": "0.45", "size": size, "side": "BUY", "best_bid": "0.45", "best_ask": "0.6"}
+    return json.dumps(
+        {"event_type": "price_change", "market": "0x1", "price_changes": [entry], "timestamp": str(at_ms)}
+    )
+
+
+def kinds(records: list[Record]) -> list[str]:
+    return [record.kind if isinstance(record, Depth) else type(record).__name__ for record in records]
+
+
+def parse(feed: Feed, frame: str) -> list[Record]:
+    return list(feed.parse(frame, NOW_NS))
+
+
+# What is asked for.
+
+
+def test_a_symbol_without_its_year_is_refused_before_anything_is_connected() -> None:
+    with pytest.raises(Rejected, match="lacks its year"):
+        Polymarket.shards(["bitcoin-up-or-down-may-13-11pm-et"], ())
+    with pytest.raises(Rejected, match="neither a series nor a slug"):
+        Polymarket.shards(["BTC-USD"], ())
+
+
+def test_symbols_are_spread_so_that_no_connection_has_more_than_200_tokens() -> None:
+    symbols = [f"{coin}-updown-{duration}" for coin in ("btc", "eth", "sol", "xrp") for duration in ("5m", "1d", "4h")]
+    shards = Polymarket.shards(symbols, ())
+    assert [len(shard.symbols) for shard in shards] == [10, 2]
+    for shard in shards:
+        most = max(
+            sum(2 * len(listing.windows(symbol, now_ns)) for symbol in shard.symbols)
+            for now_ns in range(NOW_NS, NOW_NS + 86_400 * SECOND_NS, 60 * SECOND_NS)
+        )
+        assert most <= 200
+
+
+def test_a_series_is_asked_for_by_the_slugs_of_its_windows_every_quarter_of_a_minute() -> None:
+    feed = subscribed()
+    (fetch,) = feed.fetches(NOW_NS + 30 * SECOND_NS)
+    slugs = [f"slug={SYMBOL}-{START_S + 300 * window}" for window in range(-2, 6)]
+    assert fetch.url == f"https://gamma-api.polymarket.com/events?{'&'.join(slugs)}"
+    assert feed.fetches(NOW_NS + 31 * SECOND_NS) == []
+    assert len(feed.fetches(NOW_NS + 45 * SECOND_NS)) == 1
+
+
+def test_a_slug_is_asked_for_by_itself() -> None:
+    (fetch,) = subscribed("will-it-rain").fetches(NOW_NS)
+    assert (fetch.tag, fetch.url) == (
+        "market:will-it-rain",
+        "https://gamma-api.polymarket.com/markets?slug=will-it-rain",
+    )
+
+
+def test_a_new_market_of_a_series_is_listed_at_once() -> None:
+    feed = subscribed()
+    feed.fetches(NOW_NS)
+    parse(feed, json.dumps({"event_type": "new_market", "slug": "will-it-rain", "timestamp": "1"}))
+    assert feed.fetches(NOW_NS) == []
+    parse(feed, json.dumps({"event_type": "new_market", "slug": f"{SYMBOL}-{START_S + 300}", "timestamp": "1"}))
+    assert [fetch.tag for fetch in feed.fetches(NOW_NS)] == [f"series:{SYMBOL}"]
+
+
+# Who joins and leaves.
+
+
+def test_tokens_join_on_the_open_connection_and_leave_it_some_minutes_after_their_end() -> None:
+    feed = following()
+    assert [json.loads(frame) for frame in feed.outgoing()] == [
+        {"type": "market", "assets_ids": list(TOKENS), "custom_feature_enabled": True}
+    ]
+    assert feed.outgoing() == []
+    later = market(START_S + 300, clobTokenIds='["33","44"]', conditionId="0x2")
+    list(feed.answer(f"series:{SYMBOL}", body(market(), later), NOW_NS + 15 * SECOND_NS))
+    assert [json.loads(frame) for frame in feed.outgoing()] == [{"operation": "subscribe", "assets_ids": ["33", "44"]}]
+    list(feed.answer(f"series:{SYMBOL}", body(later), NOW_NS + 599 * SECOND_NS))
+    assert feed.outgoing() == []
+    after = market(START_S + 900, clobTokenIds='["55","66"]', conditionId="0x3")
+    list(feed.answer(f"series:{SYMBOL}", body(after), NOW_NS + 901 * SECOND_NS))
+    assert [json.loads(frame) for frame in feed.outgoing()] == [
+        {"operation": "subscribe", "assets_ids": ["55", "66"]},
+        {"operation": "unsubscribe", "assets_ids": list(TOKENS)},
+    ]
+    assert parse(feed, book()) == []  # late
+
+
+def test_what_was_not_asked_for_is_refused_unless_it_comes_with_what_was() -> None:
+    feed = following()
+    with pytest.raises(Rejected, match="unknown token '99'"):
+        parse(feed, book("99"))
+    with pytest.raises(Rejected, match="unknown token '99'"):
+        parse(feed, change("1", START_S * 1000, "99"))
+    both = json.loads(change("1", START_S * 1000))
+    parse(feed, book())
+    both["price_changes"].append(both["price_changes"][0] | {"asset_id": "99"})
+    assert kinds(parse(feed, json.dumps(both))) == ["delta"]
+
+
+def test_every_connection_begins_with_what_ended_the_one_before_it() -> None:
+    feed = following("stall")
+    first = parse(feed, book())
+    assert kinds(first) == ["snapshot"]
+    found = list(Polymarket("stall").parse(book(), NOW_NS))
+    assert kinds(found) == ["Connect", "connect", "snapshot"]
+    assert [record.cause for record in found if isinstance(record, Connect | Depth)] == ["stall", "stall", ""]
+
+
+# Books.
+
+
+def test_a_resync_fetches_the_book_and_gives_again_what_has_changed_since() -> None:
+    feed = following()
+    feed.fetches(NOW_NS)
+    parse(feed, book())
+    assert feed.resync(TOKENS[0]) == []
+    (fetch,) = feed.fetches(NOW_NS)
+    assert fetch.url == f"https://clob.polymarket.com/book?token_id={TOKENS[0]}"
+    at_ms = START_S * 1000 + 500
+    for number, size in enumerate(("1", "2", "3")):
+        assert parse(feed, change(size, at_ms - 1 + number)) == []
+    found = list(feed.answer(fetch.tag, rest_book(at_ms), NOW_NS))
+    assert kinds(found) == ["snapshot", "delta", "delta"]
+    assert [unpacked(record.bids)[0, 1] for record in found[1:] if isinstance(record, Depth)] == [2, 3]
+    assert [record.verified for record in found if isinstance(record, Depth)] == [True, False, False]
+    assert [fetch.tag for fetch in feed.fetches(NOW_NS + 10 * SECOND_NS)] == []
+
+
+def test_a_book_of_the_channel_ends_the_search_for_one() -> None:
+    feed = following()
+    feed.fetches(NOW_NS)
+    feed.resync(TOKENS[0])
+    parse(feed, change("1", START_S * 1000))
+    assert kinds(parse(feed, book(at_ms=START_S * 1000 + 1))) == ["snapshot"]
+    assert feed.fetches(NOW_NS) == []
+    assert list(feed.answer(f"book:{TOKENS[0]}", rest_book(START_S * 1000), NOW_NS)) == []
+
+
+def test_a_fetched_book_that_cannot_be_used_is_asked_for_again() -> None:
+    feed = following()
+    feed.fetches(NOW_NS)
+    parse(feed, book())
+    feed.resync(TOKENS[0])
+    for odd, reason in [
+        (rest_book(START_S * 1000 - 1), "older than what was seen before"),
+        (rest_book(START_S * 1000, neg_risk=True), "disagrees"),
+        (rest_book(START_S * 1000, asset_id="22"), "where that of 11 was wanted"),
+        (b"<html>", "unreadable book"),
+    ]:
+        with pytest.raises(Rejected, match=reason):
+            list(feed.answer(f"book:{TOKENS[0]}", odd, NOW_NS))
+    assert [fetch.tag for fetch in feed.fetches(NOW_NS + 2 * SECOND_NS)] == [f"book:{TOKENS[0]}"]
+
+
+def test_changes_without_a_book_are_not_kept_for_ever() -> None:
+    feed = following()
+    frame = change("1", START_S * 1000)
+    for _ in range(10_000):
+        assert parse(feed, frame) == []
+    with pytest.raises(Resubscribe, match="10000 changes of polymarket:11 without a book"):
+        parse(feed, frame)
+
+
+@pytest.mark.parametrize("side", ["bids", "asks"])
+@pytest.mark.parametrize("field", ["price", "size"])
+def test_one_flipped_figure_of_a_book_is_noticed_in_its_own_message(side: str, field: str) -> None:
+    whole = RestBook(
+        "0x1", TOKENS[0], str(START_S * 1000), "", [Level("0.4", "10")], [Level("0.6", "5")], "5", "0.01", False, "0.5"
+    )
+    good = json.loads(book(hash=digest(whole), tick_size="0.01", last_trade_price="0.5"))
+    (snapshot,) = parse(following(), json.dumps(good))
+    assert isinstance(snapshot, Depth)
+    assert snapshot.verified
+    good[side][0][field] = "0.5"
+    feed = following()
+    (lost,) = parse(feed, json.dumps(good))
+    assert isinstance(lost, Depth)
+    assert lost.kind == "connect"
+    assert f"book:{TOKENS[0]}" in [fetch.tag for fetch in feed.fetches(NOW_NS)]
+
+
+def test_a_frame_with_one_bad_message_changes_nothing() -> None:
+    feed = following()
+    messages = [json.loads(book()), json.loads(book(at_ms=START_S * 1000, bids=[{"price": "2", "size": "1"}]))]
+    with pytest.raises(Resubscribe, match="not between 0 and 1"):
+        parse(feed, json.dumps(messages))
+    assert parse(feed, change("1", START_S * 1000)) == []  # there is still no book
+
+
+# Real messages and markets.
+
+
+def test_every_recorded_message_of_the_channel_gives_the_record_of_its_kind() -> None:
+    lines = recording("polymarket/nautilus_rust_fixtures.jsonl").read_text().splitlines()
+    messages = {json.loads(line)["file"].rpartition("/")[2]: json.loads(line)["msg"] for line in lines}
+    found: dict[str, list[str]] = {}
+    for name, message in messages.items():
+        if name.startswith("ws_market_"):
+            feed = Polymarket()
+            found[name] = kinds(list(feed.parse(json.dumps(message), 1_766_790_500 * SECOND_NS)))
+    assert found == {
+        "ws_market_best_bid_ask_msg.json": [],
+        "ws_market_book_msg.json": ["Connect", "connect", "snapshot"],
+        "ws_market_last_trade_msg.json": ["Connect", "connect", "Trade"],
+        "ws_market_new_market_msg.json": [],
+        "ws_market_price_change_msg.json": ["Connect", "connect"],
+        "ws_market_resolved_msg.json": [],
+        "ws_market_tick_size_msg.json": ["Connect", "connect", "connect"],
+    }
+    feed = Polymarket()
+    for kind in ("book", "price_change", "last_trade"):
+        for record in feed.parse(json.dumps(messages[f"ws_market_{kind}_msg.json"]), 1_703_875_203 * SECOND_NS):
+            if isinstance(record, Depth) and record.kind == "delta":
+                assert unpacked(record.bids).tolist() == [[51, 150]]
+                assert (record.best_bid, record.best_ask) == (51, 52)
+            if isinstance(record, Trade):
+                assert (record.price, record.size, record.side) == (0.51, 25.0, "buy")
+
+
+def test_a_real_day_of_a_series_is_followed_window_by_window_to_who_won() -> None:
+    """Its 292 real markets play the venue: each accepts orders until its end and is resolved 80 s later."""
+    with gzip.open(recording("polymarket/btc_updown_5m_markets_2026-07-24.jsonl.gz"), "rt") as lines:
+        day = [json.loads(line) for line in lines]
+    by_slug = {each["slug"]: each for each in day}
+    winners: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    followed: set[str] = set()
+    feed = subscribed()
+    first, last = day[0]["start_sec"], day[-1]["end_sec"] + 900
+    for now_s in range(first, last, 60):
+        for fetch in feed.fetches(now_s * SECOND_NS):
+            asked = [part.partition("=")[2] for part in fetch.url.partition("?")[2].split("&")]
+            listed = []
+            for each in (by_slug[slug] for slug in asked if slug in by_slug):
+                ended = now_s - each["end_sec"]
+                state = {"acceptingOrders": ended < 0, "closed": ended >= 80}
+                if ended < 80:
+                    state |= {"umaResolutionStatus": None, "outcomePrices": '["0.5", "0.5"]'}
+                listed.append(each["raw"] | state)
+            if not listed or (now_s >= day[-1]["end_sec"] and not followed):
+                continue
+            for record in feed.answer(fetch.tag, body(*listed), now_s * SECOND_NS):
+                assert CODEC.decode(CODEC.encode(record)) == record
+                counts[type(record).__name__] += 1
+                if isinstance(record, Market):
+                    counts[record.status] += 1
+                    if record.outcome == "won":
+                        winners[record.family] = record.base
+        for frame in map(json.loads, feed.outgoing()):
+            change_of = followed.difference if frame.get("operation") == "unsubscribe" else followed.union
+            followed = set(change_of(frame["assets_ids"]))
+            assert len(followed) <= 20
+    expected = {
+        each["condition_id"]: json.loads(each["raw"]["outcomes"])[each["outcome_prices"].index("1")] for each in day
+    }
+    assert winners == expected
+    assert counts["open"] == counts["halted"] == counts["resolved"] == 2 * 292
+    assert counts["Market"] == 3 * 2 * 292
+    assert counts["Connect"] == counts["Depth"] + 1 == 2 * 292 + 1
+
+
+def test_a_pong_says_of_every_token_that_its_channel_lives() -> None:
+    found = parse(following(), "PONG")
+    assert [(type(record), record.key) for record in found] == [
+        (Heartbeat, "polymarket:11"),
+        (Heartbeat, "polymarket:22"),
+    ]
