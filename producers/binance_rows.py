@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from producers.binance_wire import UNREADABLE, Amount, Count, Price, Rate, decoder, nanoseconds
+from producers.binance_wire import nanoseconds
+from producers.wire import UNREADABLE, Amount, Count, Price, Rate, decoder
 from schemas import Bar, Funding, Record, Rejected, TakerVolume, Trade
 
 MINUTE_MS = 60_000
@@ -141,25 +142,35 @@ def klines(instrument: str, interval: str, body: bytes, received_ns: int = 0) ->
     width_ms = WIDTHS_MS[interval]
 
     def made(row: KlineRow) -> Bar:
-        event_ns = nanoseconds(row.open_time) + width_ms * 1_000_000
-        if not row.low <= min(row.open, row.close) <= max(row.open, row.close) <= row.high:
-            raise Rejected(f"kline of {row.open_time}: open or close lies outside low and high")
-        return Bar(
-            instrument,
-            event_ns,
-            received_ns or event_ns,
-            width_ms,
-            row.open,
-            row.high,
-            row.low,
-            row.close,
-            row.volume,
-            row.quote_volume,
-            row.trades,
-            row.taker_buy_volume,
-        )
+        prices = row.open, row.high, row.low, row.close
+        volumes = row.volume, row.quote_volume, row.trades, row.taker_buy_volume
+        return bar(instrument, received_ns, row.open_time, width_ms, prices, volumes)
 
     return _ended(_made(KLINES, body, made), received_ns)
+
+
+def bar(
+    instrument: str,
+    received_ns: int,
+    start: int,
+    width_ms: int,
+    prices: tuple[float, float, float, float],
+    volumes: tuple[float, float, int, float],
+) -> Bar:
+    """A closed bar from its venue's start; prices are open, high, low, close, volumes base, quote, trades, bought.
+
+    Raises:
+        Rejected: it does not start on its grid, or its prices contradict each other.
+
+    """
+    start_ns, width_ns = nanoseconds(start), width_ms * 1_000_000
+    first, high, low, last = prices
+    if start_ns % width_ns and width_ms < WIDTHS_MS["3d"]:
+        raise Rejected(f"a bar of {width_ms} ms that starts at {start}")
+    if not low <= min(first, last) <= max(first, last) <= high:
+        raise Rejected(f"the bar of {start} has open {first} and close {last} outside {low} to {high}")
+    event_ns = start_ns + width_ns
+    return Bar(instrument, event_ns, received_ns or event_ns, width_ms, *prices, *volumes)
 
 
 def fundings(instrument: str, body: bytes, received_ns: int = 0) -> list[Funding]:

@@ -1,26 +1,167 @@
-"""What Binance's numbers and times are made of, for its feeds and for the history.
+"""Binance's times and stream messages, for its feeds and for the history.
 
-- Prices and sizes come as decimal strings. They are read in the decoder's lax mode, which takes the digits of a JSON
-  number out of a string and nothing else: no "nan", no "1_000", no blanks. The bounds keep out what is not finite.
+Wire format: github.com/binance/binance-spot-api-docs, web-socket-streams.md, and developers.binance.com, USD-M futures
+websocket market streams. Rules:
+
 - Times come in milliseconds or microseconds since the epoch, as asked for and by the venue's defaults; the size of the
   number says which.
+- A combined stream wraps each message: ``{"stream":"btcusdt@trade","data":{...}}``. Which message it is, the stream's
+  name says, so each kind has a decoder of its own and a frame is decoded once.
+- ``m`` says that the buyer was the maker: then the taker sold.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
+from producers.wire import Amount, Count, Price, Rate, decoder
 from schemas import Rejected
 
-Price = Annotated[float, msgspec.Meta(gt=0.0, lt=1e18)]
-Amount = Annotated[float, msgspec.Meta(ge=0.0, lt=1e18)]
-Rate = Annotated[float, msgspec.Meta(gt=-1e6, lt=1e6)]
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-
-UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 LAST_MS = (2**63 - 1) // 1_000_000  # beyond it, ns no longer fit into 64 bits
 FIRST_US = 10**15
 LAST_US = (2**63 - 1) // 1_000
+
+Signed = Annotated[float, msgspec.Meta(gt=-1e18, lt=1e18)]
+Data = TypeVar("Data")
+
+
+class Wrapped(msgspec.Struct, Generic[Data], gc=False):
+    """A message of a combined stream."""
+
+    data: Data
+
+
+class TradeEvent(msgspec.Struct, gc=False):
+    """``trade``: one trade."""
+
+    s: str
+    t: Count
+    p: Price
+    q: Amount
+    T: Count
+    m: bool
+
+
+class AggTradeEvent(msgspec.Struct, gc=False):
+    """``aggTrade``: the trades of one order at one price."""
+
+    s: str
+    a: Count
+    p: Price
+    q: Amount
+    f: int
+    l: int  # noqa: E741
+    T: Count
+    m: bool
+
+
+class QuoteEvent(msgspec.Struct, gc=False):
+    """``bookTicker``: the best quotes; spot gives no time."""
+
+    s: str
+    u: Count
+    b: Price
+    B: Amount
+    a: Price
+    A: Amount
+    T: Count = 0
+
+
+class DepthEvent(msgspec.Struct, gc=False):
+    """``depth``: changed levels, kept as text; ``pu`` and ``T`` stand in futures only."""
+
+    s: str
+    E: Count
+    U: Count
+    u: Count
+    b: msgspec.Raw
+    a: msgspec.Raw
+    pu: int = -1
+    T: Count = 0
+
+
+class Kline(msgspec.Struct, gc=False):
+    """A bar under way, or closed."""
+
+    t: Count
+    i: str
+    o: Price
+    c: Price
+    h: Price
+    l: Price  # noqa: E741
+    v: Amount
+    n: Count
+    x: bool
+    q: Amount
+    V: Amount
+
+
+class KlineEvent(msgspec.Struct, gc=False):
+    """``kline``: the bar of this moment."""
+
+    s: str
+    E: Count
+    k: Kline
+
+
+class MarkEvent(msgspec.Struct, gc=False):
+    """``markPriceUpdate``: ``r`` and ``T`` are the next funding's rate and time, empty and 0 where there is none."""
+
+    s: str
+    E: Count
+    p: Price
+    i: Amount
+    r: str
+    T: Count
+
+
+class Snapshot(msgspec.Struct, rename="camel", gc=False):
+    """An answer to ``depth``: the whole book; futures give its time."""
+
+    last_update_id: Count
+    bids: msgspec.Raw
+    asks: msgspec.Raw
+    time: Count = msgspec.field(default=0, name="T")
+
+
+class Event(msgspec.Struct):
+    """What the venue says of the connection itself."""
+
+    e: str = ""
+
+
+class Failure(msgspec.Struct):
+    """Why a request was refused."""
+
+    code: int = 0
+    msg: str = ""
+
+
+class Other(msgspec.Struct):
+    """Any frame: a stream's, the answer to a request, an event of the connection."""
+
+    stream: str = ""
+    data: Event | None = None
+    e: str = ""
+    event: Event | None = None
+    id: int | None = None
+    result: None = None
+    error: Failure | None = None
+    code: int | None = None
+    msg: str = ""
+
+
+class Moments(msgspec.Struct):
+    """The times in a message."""
+
+    T: Count = 0
+    E: Count = 0
+
+
+SNAPSHOT = decoder(Snapshot)
+OTHER = msgspec.json.Decoder(Other)
+MOMENTS = msgspec.json.Decoder(Wrapped[Moments])
+RATE = decoder(Rate)
 
 
 def nanoseconds(stamp: int) -> int:
@@ -38,8 +179,3 @@ def nanoseconds(stamp: int) -> int:
     if FIRST_US <= stamp <= LAST_US:
         return stamp * 1_000
     raise Rejected(f"time {stamp} is neither in milliseconds nor in microseconds")
-
-
-def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    """A decoder that takes numbers out of strings."""
-    return msgspec.json.Decoder(kind, strict=False)

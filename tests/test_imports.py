@@ -35,7 +35,7 @@ RULES: dict[str, Rule] = {
     "producers/market_model.py": (set(), {*PURE, "random"}),  # seeded
     "producers/binance*.py": (
         {"schemas", *(f"producers.{name}" for name in ("agenda", "feed", "refill", "wire"))}
-        | {f"producers.binance{part}" for part in ("", "_books", "_rows", "_streams", "_wire")},
+        | {f"producers.binance{part}" for part in ("", "_books", "_polls", "_rising", "_rows", "_streams", "_wire")},
         {*PURE, "msgspec"},
     ),
     "producers/deribit*.py": (VENUE | {"producers.deribit_rows"}, {*PURE, "msgspec"}),
