@@ -138,11 +138,14 @@ def listed(sides, marks, side):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def within(sides, marks, side, worst):  # type: ignore[no-untyped-def]
-    """The sum of price times size from a side's best level to the last whose key is not below ``worst``."""
+def within(sides, marks, side, twice_mid, bps):  # type: ignore[no-untyped-def]
+    """The sum of price times size over a side's levels that are at most ``bps`` basis points from the mid."""
     total, index = 0.0, marks[side, COUNT] - 1
-    while index >= 0 and float(sides[side, 0, index]) >= worst:
-        total += abs(float(sides[side, 0, index])) * float(sides[side, 1, index])
+    while index >= 0:
+        price = abs(float(sides[side, 0, index]))
+        if abs(2.0 * price - twice_mid) * 10_000.0 > bps * twice_mid:
+            break
+        total += price * float(sides[side, 1, index])
         index -= 1
     return total
 
@@ -156,9 +159,9 @@ def view(sides, marks, bps):  # type: ignore[no-untyped-def]
     if bid_total + ask_total > 0.0:
         imbalance = (bid_total - ask_total) / (bid_total + ask_total)
     if len(bids) > 0 and len(asks) > 0:
-        mid = (float(bids[0]) + float(asks[0])) / 2.0
-        bid_depth = within(sides, marks, 0, mid * (1.0 - bps / 10_000.0))
-        ask_depth = within(sides, marks, 1, -mid * (1.0 + bps / 10_000.0))
+        twice_mid = float(bids[0]) + float(asks[0])
+        bid_depth = within(sides, marks, 0, twice_mid, bps)
+        ask_depth = within(sides, marks, 1, twice_mid, bps)
     return bids, asks, imbalance, bid_depth, ask_depth
 
 
