@@ -5,8 +5,8 @@ page, the oldest first, whichever way the venue's pages run. Rules:
 
 - What comes while a hole is open is held back, ``capacity`` items at most: beyond it the newer ones are forgotten, for
   the venue offers them again, and the hole reaches as far as they did.
-- A range is asked for again when no answer has come within ``ANSWER_NS``, and ``LAG_NS`` after an answer without its
-  first id: a venue's pages lag behind its stream.
+- A range is asked for again when no answer has come within ``ANSWER_NS``, and ``lag_ns`` after an answer with nothing
+  of it: a venue's pages lag behind its stream.
 - After ``TRIES`` such answers in a row the venue does not have what is missing; after ``PATIENCE_NS`` without progress
   it does not answer. Either way it is passed over and the gap ledger lists it.
 - The highest id that was passed on lies in ``latest``, which outlives connections and which two of them may share.
@@ -48,11 +48,14 @@ class Refill(Generic[Item]):
     {'ETH-USD': 11}
     """
 
-    def __init__(self, latest: dict[str, int], key: str, page: int = 1_000, capacity: int = 10_000) -> None:
+    def __init__(
+        self, latest: dict[str, int], key: str, page: int = 1_000, capacity: int = 10_000, lag_ns: int = LAG_NS
+    ) -> None:
         self._latest = latest
         self._key = key
         self._page = page
         self._capacity = capacity
+        self._lag_ns = lag_ns
         self._held: dict[int, Item] = {}
         self._known = 0  # highest id that the venue has spoken of
         self._progress_ns = 0  # when the hole was found, or last grew smaller
@@ -105,8 +108,9 @@ class Refill(Generic[Item]):
         latest = self._latest[self._key]
         self._held.update((number, item) for number, item in items if latest < number <= end)
         passed = self._drain(now_ns)
-        self._tries = 0 if passed else self._tries + 1
-        self._due_ns = now_ns if passed else now_ns + LAG_NS
+        nearer = bool(passed) or self._hole_end() < end  # a venue may give the newest of a range first
+        self._tries = 0 if nearer else self._tries + 1
+        self._due_ns = now_ns if nearer else now_ns + self._lag_ns
         return passed if self._tries < TRIES else self._pass_over(now_ns)
 
     def overdue(self, now_ns: int) -> list[Item]:
