@@ -72,6 +72,12 @@ def build() -> Dashboard:
             "Stale: neither tick nor heartbeat for longer than the limit.",
         ),
         lines("Age of the feed", over_time("max(feed_age_ms) AS age", "buckets"), "ms"),
+        lines(
+            "Coverage of the average",
+            over_time("min(coverage) AS covered", "jump_losses"),
+            "percentunit",
+            "Share of the average's weight that lies on buckets in which the feed was alive.",
+        ),
     ]
     calibration = [
         lines(

@@ -2,13 +2,16 @@
 
     mu <- mu + alpha (r - mu)      alpha = 1 - 2^(-width / half-life)      mu_0 = 0
 
+Coverage is the average of 1 for a bucket in which the feed was alive and 0 for one in which it was not, with the same
+weights and from 0 on: it tells how much of what the average rests on was seen.
+
 A bucket of an outage counts as 0 like any empty one ("decay"), or the average stands still until the feed is back
 ("freeze"): decaying says calm while blind, freezing keeps the last known market.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +21,7 @@ from processors.online.rows import columns_of
 from processors.stage import BatchStage, Events, Rejection
 from schemas import Bucket, Ema
 from schemas.columns import Keys, Table
-from schemas.jit import kernel
+from schemas.jit import kernel, shared
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class EmaState:
     cross: float = 0.0
     before: float = 0.0
     count: int = 0
+    coverage: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,19 @@ class Emas(BatchStage[Bucket, Ema]):
             if event.missed:
                 ewma.decay(state, weight, event.missed)
             ewma.update(state, weight, event.return_percent)
-        error = ewma.standard_error(state, weight)
-        mu, count, mid = state.mu, state.count, event.last
-        yield Ema(self.key, event.event_ns, half_life, mu, error, count, mid, event.stale, event.feed_age_ms)
+        cover(state, weight, event.missed, event.stale)
+        yield Ema(
+            instrument=self.key,
+            event_ns=event.event_ns,
+            half_life_ms=half_life,
+            mu_percent=state.mu,
+            error_percent=ewma.standard_error(state, weight),
+            buckets=state.count,
+            mid=event.last,
+            stale=event.stale,
+            feed_age_ms=event.feed_age_ms,
+            coverage=state.coverage,
+        )
 
     @classmethod
     def on_batch(
@@ -91,7 +105,17 @@ class Emas(BatchStage[Bucket, Ema]):
         return [Table(Ema, events.cause, events.key, columns)], []
 
 
-ROW = np.dtype([("mu_percent", np.float64), ("error_percent", np.float64), ("buckets", np.int64)])
+@shared
+def cover(state: Any, weight: float, missed: int, stale: bool) -> None:
+    """Take whether a bucket, and those missed before it, were seen."""
+    if missed > 0:
+        state.coverage *= (1.0 - weight) ** float(missed)
+    state.coverage += weight * ((0.0 if stale else 1.0) - state.coverage)
+
+
+ROW = np.dtype(
+    [("mu_percent", np.float64), ("error_percent", np.float64), ("buckets", np.int64), ("coverage", np.float64)]
+)
 
 
 @kernel
@@ -104,6 +128,7 @@ def _run(states, keys, width_ms, value, ticks, missed, stale, half_life, freeze)
             if missed[index]:
                 ewma.decay(state, weight, missed[index])
             ewma.update(state, weight, value[index])
-        row.mu_percent, row.buckets = state.mu, state.count
+        cover(state, weight, missed[index], stale[index])
+        row.mu_percent, row.buckets, row.coverage = state.mu, state.count, state.coverage
         row.error_percent = ewma.standard_error(state, weight)
     return rows

@@ -63,7 +63,17 @@ class JumpLosses(BatchStage[Ema, JumpLoss]):
 
     Options = JumpLossOptions
     State = JumpLossState
-    columns = ("event_ns", "half_life_ms", "mu_percent", "error_percent", "buckets", "mid", "stale", "feed_age_ms")
+    columns = (
+        "event_ns",
+        "half_life_ms",
+        "mu_percent",
+        "error_percent",
+        "buckets",
+        "mid",
+        "stale",
+        "feed_age_ms",
+        "coverage",
+    )
     options: JumpLossOptions
 
     def __init__(self, key: str, options: JumpLossOptions | None = None) -> None:
@@ -88,6 +98,7 @@ class JumpLosses(BatchStage[Ema, JumpLoss]):
             mid=event.mid,
             stale=event.stale,
             feed_age_ms=event.feed_age_ms,
+            coverage=event.coverage,
         )
 
     @classmethod

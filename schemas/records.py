@@ -178,6 +178,7 @@ class Ema(Record, frozen=True, gc=False):
     mid: float  # Mid at the end of the last bucket, in quote currency.
     stale: bool  # The last bucket was stale.
     feed_age_ms: int  # Age of the last tick or heartbeat at the end of the last bucket.
+    coverage: float = 0.0  # Share of the average's weight that lies on buckets in which the feed was alive.
 
 
 class Ephemeris(Record, frozen=True, gc=False):
@@ -282,6 +283,7 @@ class JumpLoss(Record, frozen=True, gc=False):
     mid: float  # Mid at the end of the last bucket, in quote currency.
     stale: bool  # The last bucket was stale.
     feed_age_ms: int  # Age of the last tick or heartbeat at the end of the last bucket.
+    coverage: float = 0.0  # Share of the average's weight that lies on buckets in which the feed was alive.
 
 
 class Market(Record, frozen=True, gc=False):

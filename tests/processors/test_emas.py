@@ -84,6 +84,13 @@ def test_an_outage_decays_the_average_or_freezes_it_as_chosen() -> None:
     assert run(*blind, outage="freeze")[1].stale
 
 
+def test_coverage_is_the_weight_of_what_was_seen() -> None:
+    seen = run(*[bucket(1.0)] * 10)
+    assert seen[-1].coverage == pytest.approx(1 - (1 - ALPHA) ** 10, rel=1e-12)
+    blind = run(*[bucket(1.0)] * 10, bucket(0.0, ticks=0, stale=True, missed=3), outage="freeze")
+    assert blind[-1].coverage == pytest.approx(seen[-1].coverage * (1 - ALPHA) ** 4, rel=1e-12)
+
+
 @pytest.mark.parametrize("persistence", [0.0, 0.6])
 def test_the_standard_error_is_the_scatter_of_the_average(persistence: float) -> None:
     """Over many series of known mean, independent or clustered, the mean lies within two errors in most."""
