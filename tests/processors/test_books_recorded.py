@@ -2,6 +2,7 @@
 
 import bisect
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -127,14 +128,14 @@ def test_a_book_is_told_once_in_a_stretch_and_never_twice_the_same() -> None:
     assert stretches == sorted(set(stretches))
     assert len(stretches) > 300
     tops = [(top.bid, top.bid_size, top.ask, top.ask_size) for top in run.said if isinstance(top, Top)]
-    assert all(one != next for one, next in zip(tops, tops[1:], strict=False))
+    assert all(one != other for one, other in pairwise(tops))
 
 
 def test_the_figures_of_a_book_follow_from_its_levels() -> None:
     run = Run("usdm_ethusdt")
-    for number, _ in enumerate(run):
+    for number, event in enumerate(run):
         book = run.said[-1]
-        if number % 50 or not isinstance(book, Book):
+        if number % 50 or not isinstance(book, Book) or book.event_ns != event.event_ns:
             continue
         bids, asks = (np.abs(unpacked(side)).astype(float) for side in (book.bids, book.asks))
         total = bids[:, 1].sum(), asks[:, 1].sum()
