@@ -68,6 +68,11 @@ class Settings(BaseSettings):
     clickhouse_user: str = Field("default", description="User at the ClickHouse server.")
     clickhouse_password: SecretStr | None = Field(None, description="Password at the ClickHouse server.")
 
+    pyth_key: SecretStr | None = Field(None, description="Key of Pyth, for its prices and their history.")
+    polymarket_api_key: SecretStr | None = Field(None, description="Key of Polymarket's CLOB, for its price stream.")
+    polymarket_api_secret: SecretStr | None = Field(None, description="Secret that belongs to the key.")
+    polymarket_api_passphrase: SecretStr | None = Field(None, description="Passphrase that belongs to the key.")
+
     clock_interval_ms: int = Field(100, ge=1, description="Time between two clock records, in ms.")
     checkpoint_interval_ms: int = Field(1_000, ge=1, description="Time between two checkpoints of a worker, in ms.")
     max_batch: int = Field(10_000, ge=1, description="Records of a partition that a worker takes at once, at most.")
