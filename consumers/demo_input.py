@@ -20,6 +20,7 @@ from producers import frames, simulator
 from producers.clock import Clocks
 from producers.coinbase import Coinbase
 from producers.feed import Feed
+from producers.playback import Entry
 from producers.session import Session
 from producers.transport import Transport
 from schemas import Clock, DeadLetter, Record
@@ -86,7 +87,7 @@ def _read(given: Input, path: Path, begin_ns: int, end_ns: int) -> Iterator[tupl
         if isinstance(frame, frames.Connected):
             session.close(frame.cause)
             session.open()
-        elif not isinstance(frame, frames.Fetched):
+        elif isinstance(frame, str | bytes):
             yield from _parsed(given, session, number, frame, received_ns)
 
 
@@ -140,12 +141,10 @@ class _Frames:
     def __init__(self, given: Input) -> None:
         self.given, self.number = given, 0
 
-    def frame(self, frame: str | bytes, received_ns: int) -> None:
-        self.number += 1
-        self.given.keep(self.number, frame)
-
-    def connect(self, received_ns: int, cause: str) -> None:
-        pass
+    def keep(self, entry: Entry) -> None:
+        if isinstance(entry.frame, str | bytes):
+            self.number += 1
+            self.given.keep(self.number, entry.frame)
 
 
 def _received(given: Input, make: type[Feed]) -> Iterator[tuple[int, Record]]:

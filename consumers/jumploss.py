@@ -20,8 +20,9 @@ from consumers.estimator import Estimator, JumpLossUpdate
 from infra import logs, metrics
 from processors.buckets import BucketOptions, Buckets
 from processors.chain import EventChain
+from producers.backoff import Backoff
 from producers.feed import feeds
-from producers.transport import Backoff, Transport
+from producers.transport import Transport
 from schemas import Bucket, DeadLetter, Record
 
 QUEUE_SIZE = 1_024

@@ -22,7 +22,10 @@ RECONNECTS = Counter(
 )
 GAPS = Counter("tidemill_gaps", "Entries of the gap ledger.", ["feed", "cause"])
 SLOWED = Counter("tidemill_feed_slowed_seconds", "Time that a feed waited for room to publish.", ["feed"])
-CONNECTED = Gauge("tidemill_feed_connected", "1 while a feed is connected.", ["feed"])
+CONNECTED = Gauge("tidemill_feed_connected", "Connections of a feed that are up.", ["feed"])
+FETCHES = Counter("tidemill_fetches", "Requests to a venue, by how they ended.", ["feed", "outcome"])
+MERGED = Counter("tidemill_merged", "Records dropped because another connection had brought them.", ["feed"])
+RESYNCS = Counter("tidemill_resyncs", "New snapshots asked of a venue because a book was found wrong.", ["feed"])
 
 LAG = Gauge("tidemill_lag_records", "Records at the broker that have not been read.", ["topic", "partition"])
 HOP = Histogram(

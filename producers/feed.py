@@ -23,7 +23,8 @@ CAUSES = ("start", "disconnect", "stall", "sequence", "error")
 
 # Modules of producers/ that run feeds and so hold none: importing them would drag in sockets and brokers.
 SHELLS = frozenset(
-    {"__main__", "fetching", "options", "playback", "publishing", "resync", "rotation", "streams", "transport"}
+    {"__main__", "backoff", "conversation", "fetching", "keys", "link"}
+    | {"publishing", "resync", "rotation", "streams", "transport"}
 )
 
 
@@ -69,6 +70,12 @@ class Recent:
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._keys
+
+    def copy(self) -> "Recent":
+        """The same memory, from now on apart."""
+        other = Recent(self.capacity)
+        other.latest, other._order, other._keys = dict(self.latest), self._order.copy(), set(self._keys)
+        return other
 
     def add(self, key: Hashable) -> bool:
         """Remember a key; say whether it was new."""

@@ -1,10 +1,11 @@
 """Recordings of raw venue frames: written one line a frame, read back through the same feed that parses the socket.
 
 A line is either a bare message, which counts as received when it was sent, or ``{"recv": seconds, "msg": message}``;
-``{"recv": seconds, "fetched": tag, "msg": body}`` is the answer to a fetch, and ``{"recv": seconds, "connect": cause}``
-marks where a connection began and what had ended the one before. A message that is not a JSON object or array on one
-line is kept as a JSON string, so junk comes back as the junk it was. Files end in .jsonl, .jsonl.zst or .jsonl.gz.
-Reading takes constant memory.
+``{"recv": seconds, "fetched": tag, "msg": body}`` is the answer to a fetch. ``{"recv": seconds, "connect": cause}``
+marks where a connection began and what had ended the one before, ``"closed": cause`` where it ended, and ``"begun":
+feed`` where a process began. Where several connections are up at once, lines carry the number of theirs as ``link``.
+A message that is not a JSON object or array on one line is kept as a JSON string, so junk comes back as the junk it
+was. Files end in .jsonl, .jsonl.zst or .jsonl.gz. Reading takes constant memory.
 """
 
 import contextlib
@@ -14,14 +15,16 @@ import io
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO
 
 import msgspec
 import zstandard
 
 from producers.feed import Feed
-from producers.session import Session
+from producers.playback import Begun, Closed, Connected, Entry, Fetched, Frame, Playback
 from schemas import Record
+
+__all__ = ["Connected", "Fetched", "Frame", "Progress", "Recorder", "entries", "opened", "paced", "read", "records"]
 
 Progress = Callable[[int, int], None]  # bytes of the file read, bytes in all
 PROGRESS_LINES = 4096
@@ -33,31 +36,24 @@ class Line(msgspec.Struct, gc=False):
 
     recv: decimal.Decimal
     msg: msgspec.Raw = msgspec.Raw()
-    connect: str = ""
     fetched: str = ""
-
-
-class Connected(NamedTuple):
-    """In place of a frame: here a connection began; ``cause`` ended the one before."""
-
-    cause: str
-
-
-class Fetched(NamedTuple):
-    """In place of a frame: what was fetched for a feed."""
-
-    tag: str
-    body: bytes
-
-
-Frame = str | bytes | Connected | Fetched
+    connect: str = ""
+    shard: int = 0
+    after: int = -1
+    closed: str = ""
+    begun: str = ""
+    link: int = 0
 
 
 LINE = msgspec.json.Decoder(Line)
 
 
 def records(
-    path: pathlib.Path, make: type[Feed], symbols: Sequence[str] = (), progress: Progress | None = None
+    path: pathlib.Path,
+    make: type[Feed],
+    symbols: Sequence[str] = (),
+    progress: Progress | None = None,
+    channels: Sequence[str] = (),
 ) -> Iterator[Record]:
     """Records of a recording, refused frames as DeadLetters, in the order of the file.
 
@@ -67,24 +63,20 @@ def records(
         FileNotFoundError: there is no such recording.
 
     """
-    session = Session(make, symbols)
-    session.open()
-    for frame, received_ns in read(path, session.feed, progress):
-        match frame:
-            case Connected(cause):
-                session.close(cause)
-                session.open()
-            case Fetched(tag, body):
-                yield from session.answer(tag, body, received_ns)
-            case _:
-                yield from session.receive(frame, received_ns)
-        if session.ended:
-            session.close(session.ended)
-            session.open()
+    playback = Playback(make, symbols, channels)
+    for entry in entries(path, make(), progress):
+        yield from playback.take(entry)
 
 
 def read(path: pathlib.Path, feed: Feed, progress: Progress | None = None) -> Iterator[tuple[Frame, int]]:
     """Frames and answers of a recording with the ns of their receipt, and where connections began."""
+    for entry in entries(path, feed, progress):
+        if not isinstance(entry.frame, Begun | Closed):
+            yield entry.frame, entry.received_ns
+
+
+def entries(path: pathlib.Path, feed: Feed, progress: Progress | None = None) -> Iterator[Entry]:
+    """All that a recording holds."""
     latest = 0
     with opened(path) as (lines, position):
         size = path.stat().st_size
@@ -92,26 +84,33 @@ def read(path: pathlib.Path, feed: Feed, progress: Progress | None = None) -> It
             if progress is not None and number % PROGRESS_LINES == 0:
                 progress(position(), size)
             if text := line.strip():
-                frame, received_ns = _frame(text, feed)
-                latest = received_ns or latest
-                yield frame, latest
+                entry = _entry(text, feed)
+                latest = entry.received_ns or latest
+                yield entry._replace(received_ns=latest)
         if progress is not None:
             progress(size, size)
 
 
-def _frame(line: bytes, feed: Feed) -> tuple[Frame, int]:
+def _entry(line: bytes, feed: Feed) -> Entry:
     try:
         kept = LINE.decode(line)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return line, feed.sent_ns(line)
+        return Entry(line, feed.sent_ns(line))
+    return Entry(_marked(kept), _nanoseconds(kept.recv), kept.link)
+
+
+def _marked(kept: Line) -> Frame | Begun | Closed:
     if kept.connect:
-        return Connected(kept.connect), _nanoseconds(kept.recv)
+        return Connected(kept.connect, kept.shard, kept.after)
+    if kept.closed:
+        return Closed(kept.closed)
+    if kept.begun:
+        return Begun(kept.begun)
     message = bytes(kept.msg)
     frame = msgspec.json.decode(message, type=str) if message.startswith(b'"') else message
-    if kept.fetched:
-        body = frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
-        return Fetched(kept.fetched, body), _nanoseconds(kept.recv)
-    return frame, _nanoseconds(kept.recv)
+    if not kept.fetched:
+        return frame
+    return Fetched(kept.fetched, frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame)
 
 
 def _nanoseconds(seconds: decimal.Decimal) -> int:
@@ -155,21 +154,27 @@ class Recorder:
             self._zstd.close()
         self._file.close()
 
-    def frame(self, frame: str | bytes, received_ns: int) -> None:
-        """Keep one frame."""
-        self._line(b'"msg":' + _message(frame), received_ns)
+    def keep(self, entry: Entry) -> None:
+        """Add a line."""
+        match entry.frame:
+            case Begun(feed):
+                line: dict[str, Any] = {"begun": feed}
+            case Connected(cause, shard, after):
+                line = (
+                    {"connect": cause} | ({"shard": shard} if shard else {}) | ({"after": after} if after >= 0 else {})
+                )
+            case Closed(cause):
+                line = {"closed": cause}
+            case Fetched(tag, body):
+                line = {"fetched": tag, "msg": _message(body)}
+            case frame:
+                line = {"msg": _message(frame)}
+        self._line(({"link": entry.link} if entry.link else {}) | line, entry.received_ns)
 
-    def answer(self, tag: str, body: bytes, received_ns: int) -> None:
-        """Keep what was fetched."""
-        self._line(b'"fetched":' + msgspec.json.encode(tag) + b',"msg":' + _message(body), received_ns)
-
-    def connect(self, received_ns: int, cause: str) -> None:
-        """Mark that a connection begins, and what ended the one before."""
-        self._line(b'"connect":' + msgspec.json.encode(cause), received_ns)
-
-    def _line(self, rest: bytes, received_ns: int) -> None:
+    def _line(self, rest: dict[str, Any], received_ns: int) -> None:
         seconds, rest_ns = divmod(received_ns, 1_000_000_000)
-        (self._zstd or self._file).write(b'{"recv":%d.%09d,%s}\n' % (seconds, rest_ns, rest))
+        # The seconds by hand: a float has not enough digits for them.
+        (self._zstd or self._file).write(b'{"recv":%d.%09d,%s\n' % (seconds, rest_ns, msgspec.json.encode(rest)[1:]))
         if received_ns - self._flushed_ns >= FLUSH_NS:
             if self._zstd is not None:  # ending the frame makes all before it readable, whatever follows
                 self._zstd.flush(zstandard.FLUSH_FRAME)
@@ -196,14 +201,14 @@ def _whole(path: pathlib.Path) -> int:
     return whole
 
 
-def _message(frame: str | bytes) -> bytes:
+def _message(frame: str | bytes) -> msgspec.Raw:
     """A frame as it stands in a line: itself where it is a JSON object or array on one line, else a JSON string."""
     data = frame.encode("utf-8", "replace") if isinstance(frame, str) else frame
     if b"\n" not in data and data.lstrip().startswith((b"{", b"[")):
         with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
             msgspec.json.decode(data)
-            return data
-    return msgspec.json.encode(data.decode("utf-8", "backslashreplace"))
+            return msgspec.Raw(data)
+    return msgspec.Raw(msgspec.json.encode(data.decode("utf-8", "backslashreplace")))
 
 
 def paced(records: Iterable[Record], speed: float, sleep: Callable[[float], None] = time.sleep) -> Iterator[Record]:

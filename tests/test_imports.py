@@ -24,10 +24,19 @@ VENUE = {"schemas"} | {
 RULES: dict[str, Rule] = {
     "schemas/*.py": ({"schemas"}, {*PURE, *COLUMNS, "fastavro", "numba"}),
     # producers: the shell, what it is made of, venues
-    "producers/__main__.py": ({"schemas", "producers", "infra"}, None),
-    "producers/transport.py": ({"schemas", "producers", "infra"}, None),
-    "producers/publishing.py": ({"schemas", "producers", "infra"}, None),
+    **{
+        f"producers/{shell}.py": ({"schemas", "producers", "infra"}, None)
+        for shell in (
+            *("__main__", "backoff", "conversation", "fetching", "keys", "link", "publishing", "resync"),
+            *("rotation", "streams", "transport"),
+        )
+    },
     "producers/frames.py": ({"schemas", "producers"}, None),
+    "producers/merging.py": ({"schemas", "producers.chains"}, {*PURE, "msgspec"}),
+    "producers/playback.py": (
+        {"schemas", *(f"producers.{name}" for name in ("feed", "merging", "session"))},
+        PURE,
+    ),
     "producers/simulator.py": (
         {"schemas", *(f"producers.{name}" for name in ("session", "coinbase", "coinbase_level2", "market_model"))},
         {*PURE, "msgspec", "random"},

@@ -14,8 +14,8 @@ import pytest
 
 from consumers.estimator import JumpLossUpdate
 from consumers.jumploss import QUEUE_SIZE, Config, JumpLossWorker
+from producers.backoff import Backoff
 from producers.simulator import timestamp
-from producers.transport import Backoff
 from tests.loopback import Drop, Loopback, Script
 
 ROOT = Path(__file__).parent.parent.parent

@@ -16,9 +16,11 @@ from infra.broker import consumer_config, full_name, partitions
 from infra.publisher import Publisher
 from infra.settings import Settings
 from producers import frames
+from producers.backoff import Backoff
 from producers.coinbase import Coinbase
+from producers.playback import Entry
 from producers.publishing import Outlet
-from producers.transport import Backoff, Transport
+from producers.transport import Transport
 from schemas import Clock, Connect, Record, Tick
 from schemas.codec import Codec
 from tests.loopback import Action, Drop, Loopback
@@ -105,7 +107,7 @@ def test_the_command_plays_a_recording_and_refuses_mistakes_with_code_2(live: Se
     with frames.Recorder(path) as recorder:
         for number in range(1, 1001):
             frame = venue.ticker(number, at_s=number / 100)
-            recorder.frame(frame, venue.START_NS + number * 10_000_000)
+            recorder.keep(Entry(frame, venue.START_NS + number * 10_000_000))
     done = command(live, "feed", "coinbase", "--recording", "day.jsonl.zst")
     assert done.returncode == 0, done.stderr and done.stderr.read()
     logs = logged(live, "ticks")

@@ -12,9 +12,10 @@ import pytest
 
 from processors.gaps import Gaps
 from producers import frames
+from producers.backoff import Backoff
 from producers.coinbase import Coinbase
 from producers.simulator import timestamp
-from producers.transport import Backoff, Transport
+from producers.transport import Transport
 from schemas import Clock, Connect, DeadLetter, Gap, Heartbeat, Record, Tick
 from tests.data import recording
 from tests.loopback import Action, Drop, Loopback

@@ -15,6 +15,7 @@ from producers import frames
 from producers.coinbase import Coinbase
 from producers.coinbase_level2 import CoinbaseLevel2
 from producers.feed import Feed
+from producers.playback import Entry
 from schemas import Connect, DeadLetter, Heartbeat, Record, Tick
 from tests.data import recording
 from tests.producers.venue import START_NS, heartbeat, ticker
@@ -27,9 +28,9 @@ def test_frames_come_back_with_the_ns_of_their_receipt(tmp_path: pathlib.Path, e
     path = tmp_path / f"deep/day{ending}"
     for part in (range(3), range(3, 5)):  # a recording is added to after a restart
         with frames.Recorder(path) as recorder:
-            recorder.connect(START_NS + part[0], "start")
+            recorder.keep(Entry(frames.Connected("start"), START_NS + part[0]))
             for number in part:
-                recorder.frame(ticker(number), START_NS + number)
+                recorder.keep(Entry(ticker(number), START_NS + number))
     back = list(frames.read(path, Coinbase()))
     assert [received_ns - START_NS for _, received_ns in back] == [0, 0, 1, 2, 3, 3, 4]
     begun = frames.Connected("start")
@@ -42,7 +43,7 @@ def test_junk_comes_back_as_the_junk_it_was(odd: list[str | bytes]) -> None:
     path = pathlib.Path(tempfile.mkdtemp()) / "junk.jsonl"
     with frames.Recorder(path) as recorder:
         for frame in odd:
-            recorder.frame(frame, START_NS)
+            recorder.keep(Entry(frame, START_NS))
     back = [frame for frame, _ in frames.read(path, Coinbase()) if isinstance(frame, str | bytes)]
     assert [_text(frame) for frame in back] == [_text(frame) for frame in odd]
     path.unlink()
@@ -53,8 +54,8 @@ def test_junk_comes_back_as_the_junk_it_was(odd: list[str | bytes]) -> None:
 def test_an_answer_comes_back_as_what_was_fetched(tmp_path: pathlib.Path, body: bytes) -> None:
     path = tmp_path / "day.jsonl"
     with frames.Recorder(path) as recorder:
-        recorder.answer("klines/ETHUSDT", body, START_NS)
-        recorder.frame(ticker(1), START_NS + 1)
+        recorder.keep(Entry(frames.Fetched("klines/ETHUSDT", body), START_NS))
+        recorder.keep(Entry(ticker(1), START_NS + 1))
     answer, frame = frames.read(path, Coinbase())
     kept = body.decode("utf-8", "backslashreplace").encode()
     assert answer == (frames.Fetched("klines/ETHUSDT", kept), START_NS)
@@ -74,7 +75,7 @@ def test_a_recording_that_was_torn_loses_at_most_a_second_and_can_be_added_to(
     safe = [(0, 0)]  # bytes in the file, frames that must be readable from them
     with frames.Recorder(path) as recorder:
         for number in range(40):
-            recorder.frame(ticker(number), START_NS + number * 250_000_000)
+            recorder.keep(Entry(ticker(number), START_NS + number * 250_000_000))
             if number % 4 == 0:  # a second has passed
                 safe.append((path.stat().st_size, number + 1))
     assert len(set(safe)) == 11
@@ -85,7 +86,7 @@ def test_a_recording_that_was_torn_loses_at_most_a_second_and_can_be_added_to(
     for length in range(0, len(data), 97):
         torn.write_bytes(data[:length])
         with frames.Recorder(torn) as recorder:
-            recorder.frame(ticker(99), START_NS)
+            recorder.keep(Entry(ticker(99), START_NS))
         *before, last = (frame for frame, _ in frames.read(torn, Coinbase()))
         assert last == ticker(99).encode()
         assert before == kept[: len(before)]
@@ -105,9 +106,9 @@ def test_a_marked_connection_and_a_refusing_venue_make_new_connects(tmp_path: pa
     with frames.Recorder(path) as recorder:
         for frame in (ticker(1), None, ticker(2), '{"type":"error","message":"bye"}', ticker(2), ticker(3)):
             if frame is None:
-                recorder.connect(START_NS, "stall")
+                recorder.keep(Entry(frames.Connected("stall"), START_NS))
             else:
-                recorder.frame(frame, START_NS)
+                recorder.keep(Entry(frame, START_NS))
     found = [
         record.cause if isinstance(record, Connect) else getattr(record, "reason", "tick")
         for record in frames.records(path, Coinbase)

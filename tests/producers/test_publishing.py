@@ -15,8 +15,9 @@ from infra.errors import UserError
 from infra.publisher import Publisher, PublishError
 from producers import __main__ as commands
 from producers import publishing
+from producers.backoff import Backoff
 from producers.coinbase import Coinbase
-from producers.transport import Backoff, Transport
+from producers.transport import Transport
 from schemas import Clock, Connect, Heartbeat, Record, Tick
 from tests.loopback import Loopback
 from tests.producers import venue
@@ -139,7 +140,7 @@ def test_clocks_are_told_until_a_signal() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"name": "nosuch"}, "no feed 'nosuch'; there are coinbase, coinbase_level2, simulator"),
+        ({"name": "nosuch"}, "no feed 'nosuch'; there are binance"),
         ({"name": "simulator", "url": "ws://here"}, "--url"),
         ({"name": "coinbase", "speed": "2"}, "--speed"),
         ({"name": "simulator", "speed": "fast"}, "--speed: expected max or a number above 0, not 'fast'"),

@@ -11,6 +11,7 @@ from infra.errors import UserError
 from processors.replay.command import moment, replay
 from processors.replay.sources import archive
 from producers.frames import Recorder
+from producers.playback import Entry
 from producers.simulator import frames as simulated
 
 APP = typer.Typer()
@@ -28,7 +29,7 @@ def tape(tmp_path: Path) -> Path:
     path = tmp_path / "simulated.jsonl"
     with Recorder(path) as recorder:
         for frame, received_ns in itertools.islice(simulated(["ETH-USD"], 1_764_072_000_000_000_000), 800):
-            recorder.frame(frame, received_ns)
+            recorder.keep(Entry(frame, received_ns))
     return path
 
 
