@@ -81,7 +81,7 @@ class AggTrades(Rising):
     def take(self, event: AggTradeEvent, received_ns: int) -> list[Record]:
         event_ns = self.happened(event.s, event.T, received_ns)
         side = "sell" if event.m else "buy"
-        if not 0 <= event.f <= event.l:
+        if event.f > event.l:
             raise Rejected(f"trade ids {event.f} to {event.l}")
         trade = Trade(self._instrument, event_ns, received_ns, event.p, event.q, side, event.a, event.f, event.l)
         return self.in_order(event.a, trade, received_ns)

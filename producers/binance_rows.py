@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from producers.binance_wire import nanoseconds
+from producers.binance_wire import PartId, nanoseconds
 from producers.wire import UNREADABLE, Amount, Count, Price, Rate, decoder
 from schemas import Bar, Funding, Record, Rejected, TakerVolume, Trade
 
@@ -46,8 +46,8 @@ class AggTradeRow(msgspec.Struct, gc=False):
     a: Count
     p: Price
     q: Amount
-    f: int  # -1, as l, for a row without trades
-    l: int  # noqa: E741
+    f: PartId
+    l: PartId  # noqa: E741
     T: Count
     m: bool
 
@@ -121,6 +121,8 @@ def agg_trades(instrument: str, body: bytes, received_ns: int = 0) -> list[Trade
     """
 
     def made(row: AggTradeRow) -> Trade:
+        if row.f > row.l:
+            raise Rejected(f"trade ids {row.f} to {row.l}")
         event_ns = nanoseconds(row.T)
         side = "sell" if row.m else "buy"
         return Trade(instrument, event_ns, received_ns or event_ns, row.p, row.q, side, row.a, row.f, row.l)

@@ -16,6 +16,7 @@ from producers.binance_books import Book
 from producers.binance_wire import (
     FIRST_US,
     RATE,
+    TIMELESS,
     DepthEvent,
     MarkEvent,
     QuoteEvent,
@@ -81,15 +82,19 @@ class Stream:
         return []
 
     def happened(self, symbol: str, stamp: int, received_ns: int) -> int:
-        """The event time in ns of a message that belongs here.
+        """The event time in ns of a message that belongs here, that of its receipt where it has none.
 
         Raises:
             Rejected: it is of another symbol, or its time more than a day away.
 
         """
+        if symbol != self.symbol:
+            raise Rejected(f"a message of {symbol[:50]!r} on {self.name}")
+        if stamp == TIMELESS:
+            return received_ns
         event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
-        if symbol != self.symbol or not -DAY_NS < event_ns - received_ns < DAY_NS:
-            raise Rejected(f"on {self.name}: {symbol[:50]!r} at {stamp}, a day or more from its receipt, or not of it")
+        if not -DAY_NS < event_ns - received_ns < DAY_NS:
+            raise Rejected(f"event time {stamp} is more than a day from its receipt")
         return event_ns
 
 
@@ -100,9 +105,9 @@ class Quotes(Stream):
 
     def take(self, event: QuoteEvent, received_ns: int) -> list[Record]:
         bid, ask, number = event.b, event.a, event.u
-        event_ns = self.happened(event.s, event.T, received_ns) if event.T else received_ns
-        if bid > ask or event.s != self.symbol:
-            raise Rejected(f"on {self.name}: {event.s[:50]!r} with bid {bid} and ask {ask}")
+        event_ns = self.happened(event.s, event.T, received_ns)
+        if bid > ask:
+            raise Rejected(f"crossed: bid {bid} above ask {ask}")
         if number <= self._latest.get(self.name, -1):
             raise Repeated(f"repeated: {self.name} update {number}")
         self._latest[self.name] = number

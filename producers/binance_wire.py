@@ -20,8 +20,9 @@ from schemas import Rejected
 LAST_MS = (2**63 - 1) // 1_000_000  # beyond it, ns no longer fit into 64 bits
 FIRST_US = 10**15
 LAST_US = (2**63 - 1) // 1_000
+TIMELESS = -1  # in place of a time that a message does not have
 
-Signed = Annotated[float, msgspec.Meta(gt=-1e18, lt=1e18)]
+PartId = Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]  # -1 where the venue has lost a trade
 Data = TypeVar("Data")
 
 
@@ -49,8 +50,8 @@ class AggTradeEvent(msgspec.Struct, gc=False):
     a: Count
     p: Price
     q: Amount
-    f: int
-    l: int  # noqa: E741
+    f: PartId
+    l: PartId  # noqa: E741
     T: Count
     m: bool
 
@@ -64,7 +65,7 @@ class QuoteEvent(msgspec.Struct, gc=False):
     B: Amount
     a: Price
     A: Amount
-    T: Count = 0
+    T: Count = TIMELESS
 
 
 class DepthEvent(msgspec.Struct, gc=False):
