@@ -1,32 +1,36 @@
-"""The files of the archive: rows of one table and partition, named by the offsets of the first and the last of them.
+"""The files of the archive: rows of one table and partition in log order, named by the first and the last offset.
 
-    <root>/<table>/date=2026-11-21/<partition>-<first>-<last>.parquet
+    <root>/<table>/date=2026-11-21/<partition>-<first>-<last>.parquet                          fresh: all keys
+    <root>/<table>/date=2026-11-21/key=coinbase%3AETH-USD/<partition>-<first>-<last>.parquet   put together: one key
 
+- A sink writes fresh files; archive_compaction.py puts those of a day together by key. archive_rows.py reads both.
 - A file comes into being whole, by a rename, or not at all. Names that end in .part are left from a crash.
-- Files may overlap: a batch that was written but not committed comes again, cut elsewhere. Read in the order of their
-  names' numbers, leaving out rows up to an offset already read, a partition gives each row once, in log order.
+- Files may overlap: a batch that was written but not committed comes again, cut elsewhere, and what is put together is
+  there before what it was made of goes. Every row keeps its offset, by which reading gives it once.
 - A date is the day that event time had reached in the log, so no row lies under a day before its own, and late ones
   under the next at most.
 """
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from infra.errors import UserError
 
 DAY_NS = 86_400_000_000_000
-ROWS = 65_536  # read at a time
 UNFINISHED = ".part"
+LEFT_S = 3_600.0  # a .part that nobody has touched for so long is nobody's
 DATE = re.compile(r"date=\d{4}-\d\d-\d\d")
 NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.parquet")
+KEY = "key="
+LONGEST = 200  # of the name of a key; a file system takes 255
 
 
 class Piece(NamedTuple):
@@ -37,13 +41,14 @@ class Piece(NamedTuple):
     partition: int
     date: str
     path: Path
+    key: str | None = None  # None: rows of all keys
 
 
 def write(root: Path, table: str, partition: int, date: str, rows: pl.DataFrame) -> Path:
     """Keep rows in log order; when this returns they survive a loss of power."""
     first, last = rows["_offset"][0], rows["_offset"][-1]
     folder = root / table / f"date={date}"
-    _make(folder)
+    make(folder)
     path = folder / f"{partition}-{first}-{last}.parquet"
     unfinished = path.with_suffix(UNFINISHED)
     with unfinished.open("wb") as file:
@@ -51,7 +56,7 @@ def write(root: Path, table: str, partition: int, date: str, rows: pl.DataFrame)
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(path)
-    _sync(folder)
+    sync(folder)
     return path
 
 
@@ -61,103 +66,82 @@ def escaped(name: str) -> str:
     >>> escaped("binance:ETH/USDT"), escaped("..")
     ('binance%3AETH%2FUSDT', '%2E%2E')
     """
-    return name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe="")
+    found = name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe="")
+    if len(found) > LONGEST:
+        raise UserError(f"key {name[:50]!r}… is too long for the name of a file")
+    return found
 
 
-def pieces(root: Path, table: str) -> list[Piece]:
-    """The files of a table in reading order.
+def tables(root: Path) -> list[str]:
+    """The tables that there are, by name."""
+    return sorted(folder.name for folder in root.glob("[!.]*") if folder.is_dir())
+
+
+def pieces(root: Path, table: str, start_ns: int | None = None, end_ns: int | None = None) -> list[Piece]:
+    """The files of a table by offset; those of days that hold nothing of a stretch of event time are left out.
+
+    Compaction may be at work: only what two looks in a row agree on is known to be all there is.
 
     Raises:
         UserError: something that is no file of ours lies among them.
 
     """
+    found = _look(root / table, start_ns, end_ns)
+    while (again := _look(root / table, start_ns, end_ns)) != found:
+        found = again
+    return found
+
+
+def _look(folder: Path, start_ns: int | None, end_ns: int | None) -> list[Piece]:
     found: list[Piece] = []
-    for folder in sorted((root / table).glob("*")):
-        if not DATE.fullmatch(folder.name) or not folder.is_dir():
-            raise UserError(f"{folder}: not a folder of the archive; expected date=YYYY-MM-DD")
-        for path in folder.iterdir():
-            name = NAME.fullmatch(path.name)
-            if name is not None and int(name[2]) <= int(name[3]):
-                found.append(Piece(int(name[2]), int(name[3]), int(name[1]), folder.name[5:], path))
-            elif path.suffix != UNFINISHED:
-                raise UserError(f"{path}: not a file of the archive; expected <partition>-<first>-<last>.parquet")
-    return sorted(found)
-
-
-def rows(files: Sequence[Piece], columns: Collection[str], optional: Collection[str] = ()) -> Iterator[pl.DataFrame]:
-    """Rows of one table and partition, each once and in log order, about ``ROWS`` at a time.
-
-    ``files`` stand in reading order. ``_offset`` is among ``columns``; the ``optional`` ones may be missing in a file.
-
-    Raises:
-        UserError: a file is damaged, or is none of ours; its path and what is wrong.
-
-    """
-    waiting: list[pl.DataFrame] = []
-    last = -1
-    for piece in files:
-        if piece.last <= last:
+    for day in sorted(folder.glob("*")):
+        if not DATE.fullmatch(day.name) or not day.is_dir():
+            raise UserError(f"{day}: not a folder of the archive; expected date=YYYY-MM-DD")
+        date = day.name[5:]
+        if not _touches(date, start_ns, end_ns):
             continue
-        for part in _parts(piece, columns, optional):
-            new = part if part["_offset"][0] > last else part.filter(part["_offset"] > last)
-            if len(new):
-                last = new["_offset"][-1]
-                waiting.append(new)
-            if sum(map(len, waiting)) >= ROWS or (waiting and waiting[0].columns != new.columns):
-                yield from _joined(waiting)
-                waiting = []
-    yield from _joined(waiting)
+        for path in day.iterdir():
+            if path.name.startswith(KEY):
+                key = unquote(path.name.removeprefix(KEY))
+                found += [piece for inner in path.iterdir() for piece in _piece(inner, date, key)]
+            else:
+                found += _piece(path, date, None)
+    return sorted(found, key=lambda piece: piece[:5])
 
 
-def _joined(parts: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Frames with the same columns as one."""
-    start = 0
-    for end in range(1, len(parts) + 1):
-        if end == len(parts) or parts[end].columns != parts[start].columns:
-            yield parts[start] if end - start == 1 else pl.concat(parts[start:end])
-            start = end
+def _piece(path: Path, date: str, key: str | None) -> Iterator[Piece]:
+    name = NAME.fullmatch(path.name)
+    if name is not None and int(name[2]) <= int(name[3]):
+        yield Piece(int(name[2]), int(name[3]), int(name[1]), date, path, key)
+    elif path.suffix != UNFINISHED:
+        raise UserError(f"{path}: not a file of the archive; expected <partition>-<first>-<last>.parquet")
 
 
-def _parts(piece: Piece, columns: Collection[str], optional: Collection[str]) -> Iterator[pl.DataFrame]:
-    """A file in parts, checked against its name; a damaged part is never given."""
-    before, reached = piece.first - 1, -1
-    try:
-        with pq.ParquetFile(piece.path) as file:
-            missing = set(columns) - set(file.schema_arrow.names) - set(optional)
-            if missing:
-                raise UserError(f"{piece.path}: not a file of the archive; column {min(missing)} is missing")
-            wanted = [name for name in file.schema_arrow.names if name in columns]
-            for batch in file.iter_batches(ROWS, columns=wanted, use_threads=False):
-                part = pl.DataFrame(pl.from_arrow(batch))
-                _check(piece, part, before)
-                before = reached = part["_offset"][-1]
-                yield part
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{piece.path}: damaged: {error}") from None
-    if reached != piece.last:
-        raise UserError(f"{piece.path}: damaged: ends at offset {reached}, not {piece.last}")
+def _touches(date: str, start_ns: int | None, end_ns: int | None) -> bool:
+    day = int(np.datetime64(date, "D").astype(np.int64))
+    after = end_ns is not None and day > end_ns // DAY_NS + 1
+    return not after and (start_ns is None or day >= start_ns // DAY_NS)
 
 
-def _check(piece: Piece, part: pl.DataFrame, before: int) -> None:
-    offsets = part["_offset"]
-    if offsets.dtype != pl.Int64 or part.null_count().sum_horizontal()[0]:
-        raise UserError(f"{piece.path}: not a file of the archive; values are missing")
-    first = offsets[0]
-    rising = first > before and (len(part) == 1 or bool((offsets.diff().slice(1) > 0).all()))
-    if not rising or (before == piece.first - 1 and first != piece.first):
-        raise UserError(f"{piece.path}: damaged: offsets do not rise from {piece.first}")
+def clean(root: Path) -> list[Path]:
+    """Remove what a crash left unfinished; gives its paths."""
+    left = [path for path in root.glob(f"*/date=*/*{UNFINISHED}") if time.time() - path.stat().st_mtime > LEFT_S]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return left
 
 
-def _make(folder: Path) -> None:
+def make(folder: Path) -> None:
     """Make a folder and its parents so that they survive a loss of power."""
     if folder.is_dir():
         return
-    _make(folder.parent)
+    make(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
+    sync(folder.parent)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Have what was renamed or removed in a folder survive a loss of power."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

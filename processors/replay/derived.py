@@ -28,7 +28,7 @@ def outputs(run: Run, derived: Sequence[Table], refused: Sequence[Rejection], ke
     for table in made:
         topics.setdefault(table.record.topic, []).append(table)
     times = _times(run.batch) if topics else (np.empty(0, np.int64),) * 2
-    return [_batch(run.batch, topic, group, keys, times) for topic, group in topics.items()]
+    return [_batch(run, topic, group, keys, times) for topic, group in topics.items()]
 
 
 def dead_letters(run: Run, refused: Sequence[Rejection]) -> list[tuple[int, DeadLetter]]:
@@ -38,18 +38,19 @@ def dead_letters(run: Run, refused: Sequence[Rejection]) -> list[tuple[int, Dead
     if not reasons:
         return []
     raws = run.raw([reason.cause for reason in reasons])
-    return [(reason.cause, _letter(run.batch, reason, raw)) for reason, raw in zip(reasons, raws, strict=True)]
+    return [(reason.cause, _letter(run, reason, raw)) for reason, raw in zip(reasons, raws, strict=True)]
 
 
-def _letter(batch: Batch, reason: Rejection, raw: Raw) -> DeadLetter:
+def _letter(run: Run, reason: Rejection, raw: Raw) -> DeadLetter:
+    (topic, partition), lineage = run.origin, run.batch.lineage
     return dead_letter(
-        batch.topic,
+        topic,
         reason.by,
         reason.reason,
         raw.value,
-        int(batch.lineage.kafka_ns[reason.cause]),
-        partition=batch.partition,
-        offset=int(batch.lineage.offset[reason.cause]),
+        int(lineage.kafka_ns[reason.cause]),
+        partition=partition,
+        offset=int(lineage.offset[reason.cause]),
         key=raw.key,
     )
 
@@ -64,8 +65,9 @@ def _times(batch: Batch) -> tuple[Ints, Ints]:
     return event_ns, received_ns
 
 
-def _batch(source: Batch, topic: str, group: list[Table], keys: Keys, times: tuple[Ints, Ints]) -> Batch:
+def _batch(run: Run, topic: str, group: list[Table], keys: Keys, times: tuple[Ints, Ints]) -> Batch:
     """The tables of a topic in one run; causes become indexes into it, rows standing in the order of their causes."""
+    log, source = run.origin, run.batch
     causes = np.concatenate([table.cause for table in group])
     order = np.argsort(causes, kind="stable")
     places = np.empty(len(causes), np.int64)
@@ -78,8 +80,8 @@ def _batch(source: Batch, topic: str, group: list[Table], keys: Keys, times: tup
     ]
     lineage = Lineage(
         offset=np.arange(len(cause)),
-        cause_topic=pl.repeat(source.topic, len(cause), dtype=pl.String, eager=True),
-        cause_partition=np.full(len(cause), source.partition, np.int64),
+        cause_topic=pl.repeat(log[0], len(cause), dtype=pl.String, eager=True),
+        cause_partition=np.full(len(cause), log[1], np.int64),
         cause_offset=source.lineage.offset[cause],
         cause_ordinal=ordinals(cause),
         exchange_ns=times[0][cause],

@@ -12,7 +12,7 @@ from schemas.batch import Batch, lineage
 from schemas.codec import Codec
 from schemas.columns import Keys, tables
 from schemas.pieces import Ints
-from schemas.position import Position, Times
+from schemas.position import Log, Position, Times
 
 
 class Raw(NamedTuple):
@@ -34,13 +34,20 @@ class Run:
     """A batch for one chain.
 
     All runs of a partition share one ``batch.keys``. ``raw`` gives the bytes of some of the batch's records, for dead
-    letters; ``letters`` are dead letters that a source has made itself, as a feed does of frames.
+    letters; ``letters`` are dead letters that a source has made itself, as a feed does of frames. ``log`` is where the
+    records stand, where that is not the batch's own topic and partition: the positions of what they cause are in it.
     """
 
     batch: Batch
     raw: Callable[[Sequence[int]], list[Raw]]
     unreadable: Sequence[Unreadable] = ()
     letters: Sequence[DeadLetter] = ()
+    log: Log | None = None
+
+    @property
+    def origin(self) -> Log:
+        """The log that the records stand in."""
+        return self.log or (self.batch.topic, self.batch.partition)
 
     def part(self, begin: int, end: int) -> "Run":
         """The records from index ``begin`` to before ``end``; letters go with the first part."""
@@ -51,6 +58,7 @@ class Run:
             lambda wanted: self.raw([index + begin for index in wanted]),
             refused,
             () if begin else self.letters,
+            self.log,
         )
 
     def only(self, wanted: NDArray[np.bool_]) -> "Run":
@@ -65,6 +73,7 @@ class Run:
             lambda indexes: self.raw([kept[index] for index in indexes]),
             refused,
             self.letters,
+            self.log,
         )
 
     def records(self) -> Iterator[tuple[int, Record]]:

@@ -117,8 +117,8 @@ def test_files_of_other_days_are_not_opened(tmp_path: Path) -> None:
     for path in paths(tmp_path):
         if path.parent.name in {"date=1970-01-01", "date=1970-01-06"}:
             path.write_bytes(b"junk")
-    runs = source.runs(tmp_path, "ticks", start_ns=2 * day, end_ns=3 * day)
-    assert [record for run in runs for _, record in run.records()] == clocks[2:5]
+    runs = source.runs(tmp_path, "ticks", selection=source.Selection(2 * day, 3 * day))
+    assert [record for run in runs for _, record in run.records()] == clocks[2:3]
 
 
 def test_a_foreign_file_is_refused_by_name(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ The archive holds what could be read, so a replay of it has no dead letters of t
 chain reads are read; a record that a stage refuses is fetched whole, for its dead letter.
 """
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from infra import archive
-from infra.archive import Piece
+from infra.archive_rows import LARGEST, Wanted, column_of, lineage_of, listing, rows
 from infra.errors import UserError
 from processors.replay.runs import Raw, Run
 from schemas import Record
@@ -21,78 +21,104 @@ from schemas.batch import LINEAGE, Batch, Fresh, Lineage
 from schemas.catalogue import TOPICS
 from schemas.codec import Codec
 from schemas.columns import ALL, Keys, Table
-from schemas.generate import definitions
+from schemas.position import Log
 from schemas.record import EVERY_KEY
 
 Needs = Mapping[type[Record], Set[str] | None]  # fields of each record; None for all
-Files = dict[type[Record], list[Piece]]
+Frames = Mapping[type[Record], pl.DataFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which part of an archive: a stretch of event time, and keys with or without their feed.
+
+    Row groups that hold nothing of the stretch are not read; rows outside it come along where they share one with it.
+    """
+
+    start_ns: int | None = None
+    end_ns: int | None = None
+    names: frozenset[str] | None = None
+
+    def wanted(self, record: type[Record], fields: Iterable[str], after: int = -1, until: int = LARGEST) -> Wanted:
+        """These rows of a record's table, between two offsets."""
+        end_ns = LARGEST if self.end_ns is None else self.end_ns
+        columns = frozenset({*fields, *LINEAGE})
+        return Wanted(record.table, columns, self.names, self.start_ns or 0, end_ns, after, until)
+
+
+EVERYTHING = Selection()
 
 
 def runs(
     root: Path,
     topic: str,
     needs: Needs | None = None,
-    start_ns: int | None = None,
-    end_ns: int | None = None,
+    selection: Selection = EVERYTHING,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Run]:
-    """A topic's partitions one after the other; files of days that hold nothing of the stretch are not opened.
-
-    Rows outside the stretch come along where they share a file with it.
+    """A topic's partitions one after the other.
 
     Raises:
         UserError: the archive holds nothing of the topic, or something that is not the archive's.
 
     """
-    files = {
-        record: [piece for piece in archive.pieces(root, record.table) if _touches(piece, start_ns, end_ns)]
-        for record in TOPICS[topic].records
-    }
-    if not any((root / record.table).is_dir() for record in files):
-        raise UserError(f"{root}: no archive of topic {topic}")
-    wanted = {
-        record: _fields(record, (needs or {}).get(record)) for record in files if needs is None or record in needs
-    }
-    for partition in sorted({piece.partition for found in files.values() for piece in found}):
-        own = {record: [piece for piece in found if piece.partition == partition] for record, found in files.items()}
-        for run in _partition(topic, partition, own, wanted):
+    for partition in partitions(root, topic, selection):
+        for run in log(root, topic, partition, Keys(), needs, selection):
             yield run
             if progress is not None:
                 progress(len(run.batch))
 
 
-def size(root: Path, topic: str) -> int:
-    """About how many rows a topic has: offsets that the names of its files span."""
-    return sum(
-        piece.last - piece.first + 1 for record in TOPICS[topic].records for piece in archive.pieces(root, record.table)
-    )
+def partitions(root: Path, topic: str, selection: Selection = EVERYTHING) -> dict[int, int]:
+    """The partitions that hold something, and about how many rows of each: offsets that their files span.
+
+    Raises:
+        UserError: the archive holds nothing of the topic, or something that is not the archive's.
+
+    """
+    there = [record.table for record in TOPICS[topic].records if (root / record.table).is_dir()]
+    if not there:
+        raise UserError(f"{root}: no archive of topic {topic}")
+    spans: dict[int, tuple[int, int]] = {}
+    for table in there:
+        for piece in archive.pieces(root, table, selection.start_ns, selection.end_ns):
+            first, last = spans.get(piece.partition, (piece.first, piece.last))
+            spans[piece.partition] = min(first, piece.first), max(last, piece.last)
+    return {partition: last - first + 1 for partition, (first, last) in sorted(spans.items())}
 
 
-def _touches(piece: Piece, start_ns: int | None, end_ns: int | None) -> bool:
-    day = int(np.datetime64(piece.date, "D").astype(np.int64))
-    after = end_ns is not None and day > end_ns // archive.DAY_NS + 1
-    return not after and (start_ns is None or day >= start_ns // archive.DAY_NS)
-
-
-def _fields(record: type[Record], wanted: Set[str] | None) -> list[str]:
-    every = record.__struct_fields__
-    return [name for name in every if wanted is None or name in wanted or name == record.key_field]
-
-
-def _partition(topic: str, partition: int, files: Files, wanted: Mapping[type[Record], list[str]]) -> Iterator[Run]:
-    keys, fresh = Keys(), Fresh()
-    streams = {
-        record: archive.rows(files[record], {*fields, *LINEAGE}, defaults(record)) for record, fields in wanted.items()
+def log(
+    root: Path,
+    topic: str,
+    partition: int,
+    keys: Keys,
+    needs: Needs | None = None,
+    selection: Selection = EVERYTHING,
+    name: Log | None = None,
+    home: int | None = None,
+) -> Iterator[Run]:
+    """One partition of a topic; as the log ``name`` and into the chain of the partition ``home`` where they differ."""
+    fields = {
+        record: fields_of(record, (needs or {}).get(record))
+        for record in TOPICS[topic].records
+        if (needs is None or record in needs) and (root / record.table).is_dir()
     }
-    raw = _Raw(files)
+    streams = {}
+    for record, names in fields.items():
+        wanted = selection.wanted(record, names)
+        streams[record] = rows(listing(root, wanted, partition), wanted)
+    fresh, raw = Fresh(), _Raw(root, partition, list(fields))
     for frames in merged(streams):
-        batch = _batch(topic, partition, keys, frames, wanted)
-        whole = Run(batch, raw.of(batch.lineage))
-        new = fresh.mask(batch.lineage)
-        yield whole if new.all() else whole.only(new)
+        places, lineage = _lineage(frames.values())
+        tables = [
+            table_of(record, frame, cause, keys, fields[record])
+            for (record, frame), cause in zip(frames.items(), places, strict=True)
+        ]
+        batch = Batch(topic, partition if home is None else home, keys, tables, lineage)
+        yield Run(batch, raw.of(lineage), log=name).only(fresh.mask(lineage))
 
 
-def merged(streams: Mapping[type[Record], Iterator[pl.DataFrame]]) -> Iterator[dict[type[Record], pl.DataFrame]]:
+def merged(streams: Mapping[type[Record], Iterator[pl.DataFrame]]) -> Iterator[Frames]:
     """Streams by offset as steps in common: all rows up to an offset that every stream has reached."""
     waiting: dict[type[Record], pl.DataFrame] = {}
     open_ = dict(streams)
@@ -118,77 +144,43 @@ def merged(streams: Mapping[type[Record], Iterator[pl.DataFrame]]) -> Iterator[d
         yield step
 
 
-def _batch(
-    topic: str,
-    partition: int,
-    keys: Keys,
-    frames: Mapping[type[Record], pl.DataFrame],
-    wanted: Mapping[type[Record], list[str]],
-) -> Batch:
-    places, lineage = _lineage(frames.values())
-    tables = [
-        table_of(record, frame, cause, keys, wanted[record])
-        for (record, frame), cause in zip(frames.items(), places, strict=True)
-    ]
-    return Batch(topic, partition, keys, tables, lineage)
+def fields_of(record: type[Record], wanted: Set[str] | None = None) -> list[str]:
+    """Some of a record's fields, its event time and its key among them."""
+    every = record.__struct_fields__
+    return [name for name in every if wanted is None or name in wanted or name in {record.key_field, "event_ns"}]
 
 
 def table_of(record: type[Record], frame: pl.DataFrame, cause: Any, keys: Keys, fields: Sequence[str]) -> Table:
-    """Rows of the archive as a table; a field that came after they were written takes its default."""
+    """Rows of the archive as a table."""
     key = np.full(len(frame), ALL, np.int32)
     columns: dict[str, Any] = {}
     for name in fields:
         if name == record.key_field and name != EVERY_KEY:
             key = keys.codes(frame[name])
-        elif name not in frame.columns:
-            columns[name] = _filled(defaults(record)[name], len(frame))
         else:
-            series = frame[name]
-            columns[name] = series if series.dtype in (pl.String, pl.Binary) else series.to_numpy()
+            columns[name] = column_of(frame[name])
     return Table(record, cause, key, columns)
-
-
-@functools.cache
-def defaults(record: type[Record]) -> dict[str, Any]:
-    """The fields that came after the first rows were written, with what they are in those."""
-    (schema,) = (schema for schema in definitions() if schema["table"] == record.table)
-    return {
-        field["name"]: field["default"].encode("latin-1") if field["type"] == "bytes" else field["default"]
-        for field in schema["fields"]
-        if "default" in field
-    }
-
-
-def _filled(value: Any, count: int) -> Any:
-    return pl.Series([value]).new_from_index(0, count) if isinstance(value, str | bytes) else np.full(count, value)
 
 
 def _lineage(frames: Iterable[pl.DataFrame]) -> tuple[list[Any], Lineage]:
     """For each frame the index of its rows in the merged log, and the log's lineage."""
     parts = [frame.select(LINEAGE) for frame in frames]
     if len(parts) == 1:
-        return [np.arange(len(parts[0]))], _columns(parts[0])
+        return [np.arange(len(parts[0]))], lineage_of(parts[0])
     joined = pl.concat(parts)
     order = np.argsort(joined["_offset"].to_numpy(), kind="stable")
     index = np.empty(len(order), np.int64)
     index[order] = np.arange(len(order))
     ends = np.cumsum([len(part) for part in parts]).tolist()
     places = [index[end - len(part) : end] for part, end in zip(parts, ends, strict=True)]
-    return places, _columns(joined[order])
-
-
-def _columns(frame: pl.DataFrame) -> Lineage:
-    columns: dict[str, Any] = {
-        name[1:]: frame[name] if frame[name].dtype == pl.String else frame[name].to_numpy() for name in LINEAGE
-    }
-    return Lineage(**columns)
+    return places, lineage_of(joined[order])
 
 
 class _Raw:
     """Whole records by their offsets, encoded again."""
 
-    def __init__(self, files: Files) -> None:
-        self._files = files
+    def __init__(self, root: Path, partition: int, records: Sequence[type[Record]]) -> None:
+        self._root, self._partition, self._records = root, partition, records
 
     def of(self, lineage: Lineage) -> Callable[[Sequence[int]], list[Raw]]:
         return lambda wanted: self._read(lineage.offset[list(wanted)].tolist())
@@ -196,12 +188,12 @@ class _Raw:
     def _read(self, offsets: list[int]) -> list[Raw]:
         found: dict[int, Raw] = {}
         codec, keys = Codec(), Keys()
-        for record, files in self._files.items():
-            near = [piece for piece in files if piece.first <= max(offsets) and piece.last >= min(offsets)]
-            fields = _fields(record, None)
-            for frame in archive.rows(near, {*fields, "_offset"}, defaults(record)):
-                rows = frame.filter(frame["_offset"].is_in(offsets))
-                table = table_of(record, rows, np.arange(len(rows)), keys, fields)
-                for offset, item in zip(rows["_offset"].to_list(), table.records(keys), strict=True):
+        for record in self._records:
+            fields = fields_of(record)
+            near = EVERYTHING.wanted(record, fields, min(offsets) - 1, max(offsets))
+            for frame in rows(listing(self._root, near, self._partition), near):
+                kept = frame.filter(frame["_offset"].is_in(offsets))
+                table = table_of(record, kept, np.arange(len(kept)), keys, fields)
+                for offset, item in zip(kept["_offset"].to_list(), table.records(keys), strict=True):
                     found[offset] = Raw(item.key.encode(), codec.encode(item))
         return [found[offset] for offset in offsets]

@@ -84,8 +84,10 @@ def recorded(asked: Asked, settings: Settings, topic: str, chain: Sequence[Stage
         yield from reading.runs(rate.forward)
     elif asked.origin == "archive":
         root = asked.file or settings.data_dir / ARCHIVE
-        rate.total(topic, archive.size(root, topic))
-        yield from archive.runs(root, topic, needs(chain), asked.start_ns, asked.end_ns, rate.forward)
+        rate.total(topic, sum(archive.partitions(root, topic).values()))
+        yield from archive.runs(
+            root, topic, needs(chain), archive.Selection(asked.start_ns, asked.end_ns), rate.forward
+        )
     elif asked.file is not None:
         if topic != "ticks":
             raise UserError(f"--stages: frames give the topic ticks, not {topic}")

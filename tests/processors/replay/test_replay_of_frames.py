@@ -22,7 +22,8 @@ from processors.replay.sources.selecting import between
 from processors.replay.tape import Tape
 from processors.stage import stages
 from producers.coinbase import Coinbase
-from producers.frames import Recorder
+from producers.frames import Connected, Recorder
+from producers.playback import Entry
 from producers.simulator import Simulator
 from producers.simulator import frames as simulated
 from schemas import Bucket, Clock, Ema, Gap, JumpLoss, Record, Tick
@@ -108,10 +109,10 @@ def simulation(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source = simulated(["ETH-USD", "BTC-USD"], 1_764_072_000_000_000_000, seed=7)
         for number, (frame, received_ns) in enumerate(itertools.islice(source, 4_000)):
             if number == 1_500:
-                recorder.connect(received_ns, "disconnect")
-            recorder.frame(frame, received_ns)
+                recorder.keep(Entry(Connected("disconnect"), received_ns))
+            recorder.keep(Entry(frame, received_ns))
             if number in {700, 701, 2_000}:
-                recorder.frame(frame if number == 2_000 else '{"type":"nonsense"}', received_ns)
+                recorder.keep(Entry(frame if number == 2_000 else '{"type":"nonsense"}', received_ns))
     return path
 
 
@@ -129,7 +130,7 @@ def test_only_the_asked_stretch_is_replayed_from_frames_and_archive_alike(simula
         Archive(tmp_path).write([run.batch])
     begin_ns, end_ns = 1_764_072_060_000_000_000, 1_764_072_120_000_000_000
     want = replayed([replace(run, letters=()) for run in between(runs, begin_ns, end_ns)])
-    assert replayed(between(archive.runs(tmp_path, "ticks", None, begin_ns, end_ns), begin_ns, end_ns)) == want
+    assert replayed(between(archive.runs(tmp_path, "ticks", None, archive.Selection(begin_ns, end_ns)), begin_ns, end_ns)) == want
     times = [row[1] for row in want["emas 0"]]
     assert times
     assert begin_ns < min(times)
