@@ -1,4 +1,4 @@
-"""Commands ``feed`` and ``clock``: venues, recordings and the simulator into the topic ``ticks``."""
+"""Commands ``feed`` and ``clock``: venues, recordings and the simulator into the raw topics."""
 
 import asyncio
 import contextlib
@@ -15,19 +15,33 @@ from websockets.exceptions import InvalidURI
 from infra import logs, metrics, registry
 from infra.broker import ensure_topics
 from infra.publisher import Publisher
-from infra.settings import Settings, UserError, load_settings
-from producers import frames, publishing, simulator
+from infra.settings import SECRETS, Settings, UserError, load_settings
+from producers import frames, publishing, resync, simulator
 from producers.clock import with_clocks
 from producers.feed import Feed, feeds
+from producers.keys import Keys
 from producers.transport import Transport
 from schemas import Record
 
+DEFAULT_FEEDS = ("coinbase", "simulator")
 DEFAULT_SYMBOLS = ["ETH-USD"]
 MILLISECOND = 1_000_000
 
-Name = Annotated[str, typer.Argument(help="Feed: coinbase, coinbase_level2, simulator.")]
-Symbols = Annotated[list[str] | None, typer.Argument(help="Symbols; ETH-USD, or all that a recording holds.")]
+
+def _list(asked: bool) -> None:
+    if asked:
+        for name, found in feeds().items():
+            typer.echo(f"{name:20}{' '.join(found.known_channels)}")
+        raise typer.Exit
+
+
+Name = Annotated[str, typer.Argument(help="Feed; --list names them all.")]
+Symbols = Annotated[list[str] | None, typer.Argument(help="Symbols, as the venue writes them; ETH-USD for Coinbase.")]
+Channels = Annotated[list[str] | None, typer.Option("--channel", help="What to take of them; the feed's own choice.")]
+Redundant = Annotated[bool, typer.Option("--redundant", help="Keep two connections, so that losing one is no gap.")]
+List = Annotated[bool, typer.Option("--list", is_eager=True, callback=_list, help="List the feeds and their channels.")]
 Url = Annotated[str, typer.Option(help="Another address than the venue's own.")]
+FetchUrl = Annotated[str, typer.Option(help="Another address than the venue's own for requests over HTTP.")]
 Recording = Annotated[Path | None, typer.Option(help="Play a recording of raw frames instead of connecting.")]
 Speed = Annotated[str, typer.Option(help="Pace of a recording or the simulator: times real time, or max.")]
 Record_ = Annotated[Path | None, typer.Option("--record", help="Keep the raw frames too, e.g. in day.jsonl.zst.")]
@@ -39,37 +53,61 @@ Seed = Annotated[int, typer.Option(help="Seed of the simulator.")]
 def feed(
     name: Name,
     symbols: Symbols = None,
+    channel: Channels = None,
+    redundant: Redundant = False,
     url: Url = "",
+    fetch_url: FetchUrl = "",
     recording: Recording = None,
     speed: Speed = "",
     record: Record_ = None,
     clock: Clock = True,
     seconds: Seconds = None,
     seed: Seed = 0,
+    list_feeds: List = False,
 ) -> None:
-    """Bring a venue's records to Kafka, from its websocket or a recording, until it ends or Ctrl-C."""
+    """Bring a venue's records to Kafka, from the venue or a recording, until it ends or Ctrl-C."""
     known = feeds()
     if name not in known:
         raise UserError(f"no feed {name!r}; there are {', '.join(known)}")
     played = recording is not None or name == simulator.Simulator.name
-    if played and (url or record):
-        raise UserError("--url and --record need a connection, which a recording and the simulator have not")
+    if played and (url or fetch_url or record or redundant):
+        options = "--url, --fetch-url, --record and --redundant"
+        raise UserError(f"{options} need a connection, which a recording and the simulator have not")
     if speed and not played:
         raise UserError("--speed is for recordings and the simulator")
     if recording is not None and not recording.is_file():
         raise UserError(f"--recording: no file {recording}")
+    for wrong in set(channel or ()) - set(known[name].known_channels):
+        raise UserError(f"--channel: {name} has no {wrong!r}; it has {', '.join(known[name].known_channels) or 'none'}")
+    if recording is None and not symbols:
+        if not name.startswith(DEFAULT_FEEDS):
+            raise UserError(f"{name} needs symbols")
+        symbols = DEFAULT_SYMBOLS
     factor = _factor(speed or ("max" if recording else "1"))
     settings, publisher = _start()
     interval_ns = settings.clock_interval_ms * MILLISECOND if clock else 0
     if not played:
-        _connect(known[name], symbols or DEFAULT_SYMBOLS, publisher, url, interval_ns, record, seconds)
+        with contextlib.ExitStack() as stack:
+            transport = Transport(
+                known[name],
+                symbols or [],
+                publishing.Outlet(publisher, name),
+                channels=channel or (),
+                redundant=redundant,
+                keys=Keys({secret: getattr(settings, secret) for secret in SECRETS}),
+                url=url,
+                fetch_url=fetch_url,
+                clock_interval_ns=interval_ns,
+                recorder=stack.enter_context(frames.Recorder(record)) if record else None,
+            )
+            asyncio.run(_run(transport, settings, publisher, name, seconds))
         return
     with _progress() as bar:
         source: Iterator[Record]
         if recording is None:
-            source = simulator.records(symbols or DEFAULT_SYMBOLS, time.time_ns(), seed)
+            source = simulator.records(symbols or [], time.time_ns(), seed)
         else:
-            source = _recorded(recording, known[name], symbols or [], bar)
+            source = _recorded(recording, known[name], symbols or [], channel or [], bar)
         count = publishing.play(_played(source, interval_ns, factor, seconds), publisher, name)
     typer.echo(f"{count} records published, {publisher.acked} confirmed")
 
@@ -88,28 +126,26 @@ def _start() -> tuple[Settings, Publisher]:
     return settings, Publisher(settings, registry.codec(settings))
 
 
-def _connect(
-    make: type[Feed],
-    symbols: list[str],
-    publisher: Publisher,
-    url: str,
-    interval_ns: int,
-    record: Path | None,
-    seconds: float | None,
+async def _run(
+    transport: Transport, settings: Settings, publisher: Publisher, name: str, seconds: float | None
 ) -> None:
-    with contextlib.ExitStack() as stack:
-        recorder = stack.enter_context(frames.Recorder(record)) if record else None
-        outlet = publishing.Outlet(publisher, make.name)
-        transport = Transport(make, symbols, outlet, url=url, clock_interval_ns=interval_ns, recorder=recorder)
-        try:
-            asyncio.run(publishing.live(transport, publisher, seconds))
-        except InvalidURI as error:
-            raise UserError(f"--url: {error}") from None
+    loop = asyncio.get_running_loop()
+
+    def ask(instrument: str, event_ns: int) -> None:
+        loop.call_soon_threadsafe(transport.resync, instrument, event_ns)
+
+    try:
+        with resync.listening(settings, registry.codec(settings), name, ask):
+            await publishing.live(transport, publisher, seconds)
+    except InvalidURI as error:
+        raise UserError(f"--url: {error}") from None
 
 
-def _recorded(path: Path, make: type[Feed], symbols: list[str], bar: Progress) -> Iterator[Record]:
+def _recorded(path: Path, make: type[Feed], symbols: list[str], channels: list[str], bar: Progress) -> Iterator[Record]:
     task = bar.add_task(path.name, total=path.stat().st_size)
-    return frames.records(path, make, symbols, lambda done, total: bar.update(task, completed=done, total=total))
+    return frames.records(
+        path, make, symbols, lambda done, total: bar.update(task, completed=done, total=total), channels
+    )
 
 
 def _played(source: Iterator[Record], interval_ns: int, factor: float, seconds: float | None) -> Iterator[Record]:
