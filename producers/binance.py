@@ -65,7 +65,7 @@ trade_id=7, first_id=7, last_id=7)
     def __init__(self, cause: str = "start", recent: Recent | None = None, channels: Sequence[str] = ()) -> None:
         super().__init__(cause, recent, channels)
         self._requests: dict[int, list[str]] = {}  # symbols by the request that names them
-        self._streams: dict[str, Stream] = {}  # by name
+        self.opened: dict[str, Stream] = {}  # by name
         self._heads: dict[str | bytes, Stream] = {}  # by what frames begin with, up to the first comma
         self._wanting: dict[str, Stream] = {}  # streams that want something fetched
 
@@ -77,15 +77,23 @@ trade_id=7, first_id=7, last_id=7)
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         named = list(dict.fromkeys(symbol.upper() for symbol in symbols))
         super().subscribe(named)
-        channels = [channel for channel in self.channels if not self.streams[channel][0].polled]
-        most = REQUEST_MOST // max(len(channels), 1)
-        chunks = [named[at : at + most] for at in range(0, len(named), most)]
-        self._requests = dict(enumerate(chunks, 1)) if channels else {}
-        names = {
-            number: [f"{symbol.lower()}@{channel}" for symbol in chunk for channel in channels]
+        sent = [channel for channel in self.channels if not self.streams[channel][0].polled]
+        most = REQUEST_MOST // max(len(sent), 1)
+        chunks = [named[at : at + most] for at in range(0, len(named), most)] if sent else []
+        self._requests = dict(enumerate(chunks, 1))
+        for symbol in named:
+            for channel in self.channels:
+                self.stream(f"{symbol.lower()}@{channel}")
+        return [
+            encoded(
+                {
+                    "method": "SUBSCRIBE",
+                    "params": [f"{symbol.lower()}@{channel}" for symbol in chunk for channel in sent],
+                    "id": number,
+                }
+            )
             for number, chunk in self._requests.items()
-        }
-        return [encoded({"method": "SUBSCRIBE", "params": names[number], "id": number}) for number in names]
+        ]
 
     def parse(self, frame: str | bytes, received_ns: int) -> Iterator[Record]:
         head = frame[: frame.find(",")] if isinstance(frame, str) else frame[: frame.find(b",")]
@@ -128,7 +136,7 @@ trade_id=7, first_id=7, last_id=7)
             yield from stream.overdue(now_ns)
 
     def resync(self, symbol: str) -> list[str]:
-        for stream in self._streams.values():
+        for stream in self.opened.values():
             if isinstance(stream, Depths) and stream.symbol == symbol.upper():
                 stream.lose()
                 self._wanting[stream.name] = stream
@@ -147,11 +155,11 @@ trade_id=7, first_id=7, last_id=7)
             raise Rejected(f"unknown stream {name[:50]!r}")
         if self.asked and (symbol.upper() not in self.asked or channel not in self.channels):
             raise Rejected(f"stream {name[:50]!r} was not asked for")
-        stream = self._streams.get(name)
+        stream = self.opened.get(name)
         if stream is None:
             make, page = kind
             stream = make(name, f"{self.name}:{symbol.upper()}", page, self.recent.latest, self.cause)
-            self._streams[name] = stream
+            self.opened[name] = stream
         if len(self._heads) < HEADS_MOST and head in (f'{{"stream":"{name}"', f'{{"stream":"{name}"'.encode()):
             self._heads[head] = stream
         return stream

@@ -80,8 +80,7 @@ class BinanceFutures(Binance):
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         frames = super().subscribe(symbols)
-        names = [f"{symbol.lower()}@{channel}" for symbol in symbols for channel in self.channels if channel in POLLED]
-        self._polls = [self.stream(name) for name in names]
+        self._polls = [stream for stream in self.opened.values() if stream.polled]
         return frames
 
     def connects(self, symbol: str, received_ns: int) -> list[Record]:

@@ -123,3 +123,6 @@ def _slowly(bids: "msgspec.Raw | bytes", asks: "msgspec.Raw | bytes") -> Sides:
     both: Sequence[tuple[int, int]] = list(zip(prices.numbers, sizes.numbers, strict=True))
     count = len(levels[0])
     return Sides(prices.decimals, sizes.decimals, packed(both[:count]), packed(both[count:]))
+
+
+sides(b"[]", b"[]")  # compiles the kernels, or takes them from the cache, before any venue waits for it
