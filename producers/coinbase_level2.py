@@ -31,20 +31,18 @@ from producers.coinbase import (
     amount,
     positive,
 )
+from producers.depths import depth
 from producers.feed import Recent, Resubscribe
 from producers.wire import encoded
-from schemas import Depth, Record, Rejected, Tick
-from schemas.levels import packed, scaled
-
-Texts = list[tuple[str, str]]  # price and size of levels as the venue writes them
+from schemas import Record, Rejected, Tick
 
 
 class SnapshotMessage(Message, tag="snapshot"):
     """The whole book: [price, size] by level."""
 
     product_id: str
-    bids: Texts
-    asks: Texts
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
     time: Moment | None = None
 
 
@@ -122,16 +120,17 @@ class CoinbaseLevel2(Coinbase):
 
     def _snapshot(self, message: SnapshotMessage, received_ns: int) -> list[Record]:
         product = message.product_id
+        instrument = f"{self.name}:{product}"
         self.known(product)
         try:
             event_ns = received_ns if message.time is None else self.check(product, message.time, received_ns)
             bids, asks = ([_level(*level) for level in side] for side in (message.bids, message.asks))
-            whole = self._depth("snapshot", product, event_ns, received_ns, message.bids, message.asks)
+            whole = depth(instrument, event_ns, received_ns, "snapshot", message.bids, message.asks)
         except Rejected as refusal:
             raise Resubscribe("error", f"snapshot of {product}: {refusal}") from refusal
         began: list[Record] = []
         if product not in self._books:
-            began = [self._depth("connect", product, event_ns, received_ns, [], [])]
+            began = [depth(instrument, event_ns, received_ns, "connect", cause=self.cause)]
         self._books[product] = Book(bids, asks)
         self._resyncing.discard(product)
         return [*self.connects(product, received_ns), *began, whole, *self._quote(product, event_ns, received_ns)]
@@ -148,36 +147,12 @@ class CoinbaseLevel2(Coinbase):
             event_ns = self.check(product, message.time, received_ns)
             changes = [(side, _level(price, size)) for side, price, size in message.changes]
             bids, asks = ([(p, q) for side, p, q in message.changes if side == name] for name in ("buy", "sell"))
-            depth = self._depth("delta", product, event_ns, received_ns, bids, asks)
+            changed = depth(f"{self.name}:{product}", event_ns, received_ns, "delta", bids, asks)
         except Rejected as refusal:
             raise Resubscribe("error", f"change of {product}: {refusal}") from refusal
         for side, (price, size) in changes:
             _side(book, side).put(price, size)
-        return [depth, *self._quote(product, event_ns, received_ns)]
-
-    def _depth(self, kind: str, product: str, event_ns: int, received_ns: int, bids: Texts, asks: Texts) -> Depth:
-        prices = scaled([price for price, _ in (*bids, *asks)])
-        sizes = scaled([size for _, size in (*bids, *asks)])
-        levels = list(zip(prices.numbers, sizes.numbers, strict=True))
-        return Depth(
-            instrument=f"{self.name}:{product}",
-            event_ns=event_ns,
-            received_ns=received_ns,
-            kind=kind,
-            cause=self.cause if kind == "connect" else "",
-            first_sequence=0,
-            last_sequence=0,
-            previous_sequence=-1,
-            price_decimals=prices.decimals,
-            size_decimals=sizes.decimals,
-            bids=packed(levels[: len(bids)]),
-            asks=packed(levels[len(bids) :]),
-            bid_changes=b"",
-            ask_changes=b"",
-            best_bid=0,
-            best_ask=0,
-            verified=False,
-        )
+        return [changed, *self._quote(product, event_ns, received_ns)]
 
     def _quote(self, product: str, event_ns: int, received_ns: int) -> list[Record]:
         quote = self._books[product].best()

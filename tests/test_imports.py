@@ -15,11 +15,13 @@ COLUMNS = {"numpy", "polars", "msgspec"}
 NUMERIC = {*COLUMNS, "numba", "scipy"}
 ANY_OF_OURS = {"schemas", "producers", "processors", "consumers", "infra", "grafana"}
 
+PROVING = ("series", "columns", "runs", "plan", "parts", "proof", "verdict")
+
 # The first pattern that matches a file decides: (ours it may import, others it may import). None: anything.
 # A name allows its children. Folders meet in topics only; shells are where I/O and clocks live.
 Rule = tuple[set[str], set[str] | None]
 VENUE = {"schemas"} | {
-    f"producers.{part}" for part in ("agenda", "feed", "session", "coinbase", "book", "refill", "wire")
+    f"producers.{part}" for part in ("agenda", "feed", "session", "coinbase", "book", "depths", "refill", "wire")
 }
 RULES: dict[str, Rule] = {
     "schemas/*.py": ({"schemas"}, {*PURE, *COLUMNS, "fastavro", "numba"}),
@@ -48,7 +50,10 @@ RULES: dict[str, Rule] = {
         {*PURE, "msgspec"},
     ),
     "producers/deribit*.py": (VENUE | {"producers.deribit_rows"}, {*PURE, "msgspec"}),
-    "producers/hyperliquid*.py": (VENUE | {"producers.hyperliquid_rows"}, {*PURE, "msgspec"}),
+    "producers/hyperliquid*.py": (
+        VENUE | {"producers.hyperliquid_candles", "producers.hyperliquid_rows"},
+        {*PURE, "msgspec"},
+    ),
     "producers/polymarket*.py": (
         VENUE
         | {f"producers.polymarket_{part}" for part in ("books", "followed", "listing", "markets", "windows", "wire")},
@@ -57,6 +62,23 @@ RULES: dict[str, Rule] = {
     "producers/pyth*.py": (VENUE | {"producers.pyth_bars"}, {*PURE, "msgspec"}),
     "producers/esof*.py": (VENUE | {"producers.esof_sky"}, {*PURE, "ephem"}),
     "producers/*.py": (VENUE, {*PURE, "msgspec"}),
+    # producers/history: what venues give, the arithmetic of the proof, and the shells that fetch and keep
+    "producers/history/sources/*.py": (
+        {"schemas", "producers.agenda", "producers.history.series"}
+        | {
+            f"producers.{name}"
+            for name in ("binance_rows", "binance_wire", "deribit_rows", "hyperliquid_rows", "pyth_bars")
+        },
+        {*PURE, "polars"},
+    ),
+    **{
+        f"producers/history/{name}.py": (
+            {"schemas", "producers.agenda", *(f"producers.history.{part}" for part in PROVING)},
+            {*PURE, *COLUMNS},
+        )
+        for name in PROVING
+    },
+    "producers/history/*.py": ({"schemas", "producers", "infra", "consumers.sink", "consumers.clickhouse"}, None),
     # processors: the runtimes, what makes a chain, topics
     "processors/__main__.py": ({"schemas", "processors", "infra"}, None),
     "processors/live/*.py": (
