@@ -36,6 +36,7 @@ COMMANDS = {
     },
     "Run the pipeline": {
         "feed": "producers.__main__:feed",
+        "backfill": "producers.history.command:backfill",
         "clock": "producers.__main__:clock",
         "worker": "processors.__main__:worker",
         "sink": "consumers.__main__:sink",
