@@ -3,8 +3,8 @@
 Wire format: hermes.pyth.network/docs, ``/v2/updates/price/stream`` (server-sent events) and
 ``/v2/updates/price/latest``; both need a key. Rules:
 
-- A symbol is one of ``IDS``, or ``NAME=id`` with the price feed's id in 64 hexadecimal digits. Symbols of shares end in
-  /USD as coins do: AAPL/USD is the share, AAPLX/USD the token that stands for it and trades round the clock.
+- A symbol is Pyth's own where ``IDS`` has it, else ``SYMBOL=id`` with the price feed's id in 64 hexadecimal digits.
+  Equity.US.AAPL/USD is the share, Crypto.AAPLX/USD the token that stands for it and trades round the clock.
 - A price is a whole number of 10^expo, a time whole seconds: several prices may have the same time. One that is neither
   later nor different is passed over. Outside its market's hours a share keeps its last price and time.
 - That the source was seen is said by a Heartbeat, at most once a second for each symbol, whatever its prices do.
@@ -32,23 +32,23 @@ IDS_EACH = 50  # of a connection: an id takes 72 characters of its address
 OWN = re.compile(r"([A-Za-z0-9./_-]{1,40})=(?:0x)?([0-9a-f]{64})", re.ASCII).fullmatch
 
 IDS = {
-    "BTC/USD": "e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43",
-    "ETH/USD": "ff61491a931112ddf1bd8147cd1b641375f79f5825126d665480874634fd0ace",
-    "SOL/USD": "ef0d8b6fda2ceba41da15d4095d1da392a0d2f8ed0c6c7bc0f4cfac8c280b56d",
-    "XRP/USD": "ec5d399846a9209f3fe5881d70aae9268c94339ff9817e8d18ff19fa05eea1c8",
-    "HYPE/USD": "4279e31cc369bbcc2faf022b382b080e32a8e689ff20fbc530d2a603eb6cd98b",
-    "XAUT/USD": "44465e17d2e9d390e70c999d5a11fda4f092847fcd2e3e5aa089d96c98a30e67",
-    "XAU/USD": "765d2ba906dbc32ca17cc11f5310a89e9ee1f6420508c63861f2f8ba4ee34bb2",
-    "AAPL/USD": "49f6b65cb1de6b10eaf75e7c03ca029c306d0357e91b5311b175084a5ad55688",
-    "GOOGL/USD": "5a48c03e9b9cb337801073ed9d166817473697efff0d138874e0f6a33d6d5aa6",
-    "NVDA/USD": "b1073854ed24cbc755dc527418f52b7d271f6cc967bbf8d8129112b18860a593",
-    "SPY/USD": "19e09bb805456ada3979a7d1cbb4b6d63babc3a0f8e8a9509f68afa5c4c11cd5",
-    "TSLA/USD": "16dad506d7db8da01c87581c87ca897a012a153557d4d578c3b9c9e1bc0632f1",
-    "AAPLX/USD": "978e6cc68a119ce066aa830017318563a9ed04ec3a0a6439010fc11296a58675",
-    "GOOGLX/USD": "b911b0329028cd0283e4259c33809d62942bd2716a58084e5f31d64c00b5424e",
-    "NVDAX/USD": "4244d07890e4610f46bbde67de8f43a4bf8b569eebe904f136b469f148503b7f",
-    "SPYX/USD": "2817b78438c769357182c04346fddaad1178c82f4048828fe0997c3c64624e14",
-    "TSLAX/USD": "47a156470288850a440df3a6ce85a55917b813a19bb5b31128a33a986566a362",
+    "Crypto.BTC/USD": "e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43",
+    "Crypto.ETH/USD": "ff61491a931112ddf1bd8147cd1b641375f79f5825126d665480874634fd0ace",
+    "Crypto.SOL/USD": "ef0d8b6fda2ceba41da15d4095d1da392a0d2f8ed0c6c7bc0f4cfac8c280b56d",
+    "Crypto.XRP/USD": "ec5d399846a9209f3fe5881d70aae9268c94339ff9817e8d18ff19fa05eea1c8",
+    "Crypto.HYPE/USD": "4279e31cc369bbcc2faf022b382b080e32a8e689ff20fbc530d2a603eb6cd98b",
+    "Crypto.XAUT/USD": "44465e17d2e9d390e70c999d5a11fda4f092847fcd2e3e5aa089d96c98a30e67",
+    "Metal.XAU/USD": "765d2ba906dbc32ca17cc11f5310a89e9ee1f6420508c63861f2f8ba4ee34bb2",
+    "Equity.US.AAPL/USD": "49f6b65cb1de6b10eaf75e7c03ca029c306d0357e91b5311b175084a5ad55688",
+    "Equity.US.GOOGL/USD": "5a48c03e9b9cb337801073ed9d166817473697efff0d138874e0f6a33d6d5aa6",
+    "Equity.US.NVDA/USD": "b1073854ed24cbc755dc527418f52b7d271f6cc967bbf8d8129112b18860a593",
+    "Equity.US.SPY/USD": "19e09bb805456ada3979a7d1cbb4b6d63babc3a0f8e8a9509f68afa5c4c11cd5",
+    "Equity.US.TSLA/USD": "16dad506d7db8da01c87581c87ca897a012a153557d4d578c3b9c9e1bc0632f1",
+    "Crypto.AAPLX/USD": "978e6cc68a119ce066aa830017318563a9ed04ec3a0a6439010fc11296a58675",
+    "Crypto.GOOGLX/USD": "b911b0329028cd0283e4259c33809d62942bd2716a58084e5f31d64c00b5424e",
+    "Crypto.NVDAX/USD": "4244d07890e4610f46bbde67de8f43a4bf8b569eebe904f136b469f148503b7f",
+    "Crypto.SPYX/USD": "2817b78438c769357182c04346fddaad1178c82f4048828fe0997c3c64624e14",
+    "Crypto.TSLAX/USD": "47a156470288850a440df3a6ce85a55917b813a19bb5b31128a33a986566a362",
 }
 NAMES = {feed_id: symbol for symbol, feed_id in IDS.items()}
 
@@ -86,12 +86,12 @@ class Pyth(Feed):
 
     >>> feed = Pyth()
     >>> price = '{"price":"6140993501000","conf":"3287868567","expo":-8,"publish_time":1714746101}'
-    >>> frame = f'{{"parsed":[{{"id":"{IDS["BTC/USD"]}","price":{price},"ema_price":{price}}}]}}'
+    >>> frame = f'{{"parsed":[{{"id":"{IDS["Crypto.BTC/USD"]}","price":{price},"ema_price":{price}}}]}}'
     >>> for record in feed.parse(frame, 1714746102 * SECOND_NS):
     ...     print(type(record).__name__, record.instrument, getattr(record, "value", "-"))
-    Connect pyth:BTC/USD -
-    Heartbeat pyth:BTC/USD -
-    IndexValue pyth:BTC/USD 61409.93501
+    Connect pyth:Crypto.BTC/USD -
+    Heartbeat pyth:Crypto.BTC/USD -
+    IndexValue pyth:Crypto.BTC/USD 61409.93501
     """
 
     name: ClassVar[str] = "pyth"
@@ -185,8 +185,8 @@ def identified(symbol: str) -> tuple[str, str]:
     Raises:
         Rejected: it has none.
 
-    >>> identified("BTC/USD")[1][:8], identified("PEPE/USD=" + 64 * "a")[0]
-    ('e62df6c8', 'PEPE/USD')
+    >>> identified("Crypto.BTC/USD")[1][:8], identified("Crypto.PEPE/USD=" + 64 * "a")[0]
+    ('e62df6c8', 'Crypto.PEPE/USD')
 
     """
     own = OWN(symbol)

@@ -52,7 +52,7 @@ def bars(instrument: str, body: bytes, until_ns: int, width_s: int = 60) -> list
         Rejected: the reply is malformed or an error, or its bars are not in order.
 
     >>> reply = b'{"s":"ok","t":[60,120],"o":[10,11],"h":[12,11],"l":[9,11],"c":[11,11]}'
-    >>> [(bar.event_ns, bar.open, bar.close) for bar in bars("pyth:BTC/USD", reply, 120 * SECOND_NS)]
+    >>> [(bar.event_ns, bar.open, bar.close) for bar in bars("pyth:Crypto.BTC/USD", reply, 120 * SECOND_NS)]
     [(120000000000, 10.0, 11.0)]
 
     """

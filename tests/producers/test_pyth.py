@@ -12,7 +12,7 @@ from tests.data import recording, reference
 
 SECOND_NS = 1_000_000_000
 NOW_S = 1_714_746_102
-BTC = IDS["BTC/USD"]
+BTC = IDS["Crypto.BTC/USD"]
 OWN = "a" * 64
 
 
@@ -23,7 +23,7 @@ def update(price: str = "6140993501000", at_s: int = NOW_S, feed_id: str = BTC) 
 
 def subscribed(*symbols: str, channels: tuple[str, ...] = ()) -> Pyth:
     feed = Pyth(channels=channels)
-    feed.subscribe(symbols or ("BTC/USD",))
+    feed.subscribe(symbols or ("Crypto.BTC/USD",))
     return feed
 
 
@@ -69,22 +69,22 @@ def test_real_prices_of_a_second_come_out_whatever_their_digits_and_repeats_once
 
 
 def test_the_stream_is_addressed_by_the_ids_of_its_symbols() -> None:
-    (shard,) = Pyth.shards(["BTC/USD", f"PEPE/USD={OWN}"], ("stream",))
+    (shard,) = Pyth.shards(["Crypto.BTC/USD", f"Crypto.PEPE/USD={OWN}"], ("stream",))
     assert Pyth.address(shard) == (
         f"https://hermes.pyth.network/v2/updates/price/stream?ids[]={BTC}&ids[]={OWN}&parsed=true"
     )
-    assert Pyth.address(Shard(("BTC/USD",), ("latest",))) == ""
-    assert [len(shard.symbols) for shard in Pyth.shards(["BTC/USD"] * 120, ())] == [50, 50, 20]
+    assert Pyth.address(Shard(("Crypto.BTC/USD",), ("latest",))) == ""
+    assert [len(shard.symbols) for shard in Pyth.shards(["Crypto.BTC/USD"] * 120, ())] == [50, 50, 20]
 
 
 def test_an_id_of_ones_own_has_the_name_given_with_it() -> None:
-    feed = subscribed(f"PEPE/USD={OWN}")
-    assert {record.key for record in parse(feed, update(feed_id=OWN))} == {"pyth:PEPE/USD"}
+    feed = subscribed(f"Crypto.PEPE/USD={OWN}")
+    assert {record.key for record in parse(feed, update(feed_id=OWN))} == {"pyth:Crypto.PEPE/USD"}
     with pytest.raises(Rejected, match="unknown price feed"):
         parse(feed, update())
 
 
-@pytest.mark.parametrize("symbol", ["DOGE/USD", "PEPE/USD=abc", f"PEPE USD={OWN}", ""])
+@pytest.mark.parametrize("symbol", ["BTC/USD", "Crypto.PEPE/USD=abc", f"Crypto.PEPE USD={OWN}", ""])
 def test_a_symbol_without_an_id_is_refused(symbol: str) -> None:
     with pytest.raises(Rejected, match="pyth knows no"):
         identified(symbol)

@@ -9,7 +9,7 @@ from producers.pyth_bars import SECOND_NS, bars
 from schemas import Rejected
 from tests.data import recording, reference
 
-INSTRUMENT = "pyth:BTC/USD"
+INSTRUMENT = "pyth:Crypto.BTC/USD"
 LATE_NS = 2**62
 
 
