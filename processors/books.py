@@ -114,6 +114,11 @@ class Books(Stage[Depth, Book | Top | Resync | Gap]):
         self._stretch_ns = self.options.book_every_ms * MILLISECOND
         self._feed = key.partition(":")[0]
 
+    @classmethod
+    def warm(cls) -> None:
+        """Have the kernels compiled."""
+        OrderBook.warm()
+
     def on_event(self, event: Depth) -> Iterator[Book | Top | Resync | Gap]:
         if event.kind == "delta":
             return self._delta(event)

@@ -47,6 +47,10 @@ class Stage(Generic[In, Out]):
         self.options = self.Options() if options is None else options
         self.state = self.State()
 
+    @classmethod
+    def warm(cls) -> None:
+        """Have compiled what ``on_event`` needs, as long as no event waits for it."""
+
     def on_event(self, event: In) -> Iterator[Out]:
         """Take one event; yield what follows from it.
 

@@ -21,14 +21,15 @@ from infra.settings import Settings
 from processors.chain import EventChain
 from processors.live.encoding import Source, dead_letters, refused
 from processors.live.worker import warm
-from processors.stage import stages
+from processors.stage import stages, writes
 from processors.wiring import plan
 from schemas import Record, Rejected
 from schemas.codec import Codec
-from schemas.position import POSITION_HEADER, Position, Seen, position_of
+from schemas.position import POSITION_HEADER, Log, Position, Seen, position_of
 from tests.data import ROOT
 
-DERIVED = ("buckets", "emas", "jump_losses", "calibrations", "gaps", "dead_letters")
+CHAINS = plan(stages())
+DERIVED = tuple(sorted({record.topic for stage in stages() for record in writes(stage)} | {"dead_letters"}))
 POISON = (b"", b"junk", b"\x00\x00\x00\x03\xe7nothing", b"\x00\x00\x00\x00\x0b\x10x", None)
 CODEC = Codec()
 
@@ -53,7 +54,8 @@ class Workers:
         self._environment = {f"TIDEMILL_{name.upper()}": str(value) for name, value in given.items()}
 
     def __enter__(self) -> "Workers":
-        warm("ticks", plan(stages())["ticks"], {}, CODEC)  # or every worker compiles for itself
+        for topic, chain in CHAINS.items():  # or every worker compiles for itself
+            warm(topic, chain, {}, CODEC)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -142,8 +144,8 @@ def write(settings: Settings, records: Sequence[Record], seed: int, seconds: flo
         for number, record in enumerate(records):
             publisher.publish(record)
             if chance.random() < 0.01:
-                place = chance.randrange(partitions(settings, "ticks"))
-                publisher.publish_raw("ticks", chance.choice(POISON), b"x:a", place)
+                place = chance.randrange(partitions(settings, record.topic))
+                publisher.publish_raw(record.topic, chance.choice(POISON), b"x:a", place)
             if number % 50 == 0:
                 publisher.poll()
                 time.sleep(max(0.0, began + seconds * number / len(records) - time.monotonic()))
@@ -185,33 +187,39 @@ def new(settings: Settings, topic: str) -> tuple[list[Entry], int]:
                 found.append(Entry(place, value, message.key() or b"", message.value() or b""))  # type: ignore[arg-type]
             else:
                 repeated += 1
-    return found, repeated
+    return sorted(found, key=_log), repeated
 
 
 def expected(settings: Settings) -> dict[str, list[Entry]]:
-    """What the log of ``ticks`` must give: each partition through ``on_event``, one record after the other."""
+    """What the source logs must give: each partition through ``on_event``, one record after the other."""
     found: dict[str, list[Entry]] = {topic: [] for topic in DERIVED}
-    for place, messages in enumerate(read(settings, "ticks")):
-        chain = EventChain(plan(stages())["ticks"])
-        for message in messages:
-            _derive(chain, place, message, found)
-    return found
+    for topic, chain in CHAINS.items():
+        for place, messages in enumerate(read(settings, topic)):
+            running = EventChain(chain)
+            for message in messages:
+                _derive(running, (topic, place), message, found)
+    return {topic: sorted(entries, key=_log) for topic, entries in found.items()}
 
 
-def _derive(chain: EventChain, place: int, message: Message, found: dict[str, list[Entry]]) -> None:
+def _log(entry: Entry) -> tuple[int, bytes]:
+    """Partition and source of a record: those of different sources may come in any order."""
+    return entry.partition, entry.position.partition(b":")[0]
+
+
+def _derive(chain: EventChain, log: Log, message: Message, found: dict[str, list[Entry]]) -> None:
     source = Source(message.offset() or 0, message.timestamp()[1], message.key(), message.value())
     try:
         derived, rejections = chain.on_event(CODEC.decode(source.value))
         refusals = refused([], rejections)
     except Rejected as error:
         derived, refusals = [], refused([(0, str(error))], [])
-    letters: list[Record] = [letter for _, letter in dead_letters(refusals, "ticks", place, lambda _: source)]
+    letters: list[Record] = [letter for _, letter in dead_letters(refusals, *log, lambda _: source)]
     counts: Counter[str] = Counter()
     for record in [*derived, *letters]:
-        position = Position("ticks", place, source.offset, counts[record.topic])
+        position = Position(*log, source.offset, counts[record.topic])
         counts[record.topic] += 1
         key = record.key.encode()
-        found[record.topic].append(Entry(place, position.header(), key, CODEC.encode(record)))
+        found[record.topic].append(Entry(log[1], position.header(), key, CODEC.encode(record)))
 
 
 def wait_for(settings: Settings, workers: Workers, timeout_s: float = 40.0) -> dict[str, int]:

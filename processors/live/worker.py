@@ -44,6 +44,8 @@ def sample(record: type[Record], event_ns: int) -> Record:
 
 def warm(topic: str, stages: Sequence[StageType], options: Mapping[str, Any], codec: Codec) -> None:
     """Have all that a chain needs compiled."""
+    for stage in stages:
+        stage.warm()
     chain = BatchChain(stages, options)
     for number in (1, 2, 3):
         values: list[bytes | None] = [codec.encode(sample(record, number * SECOND)) for record in TOPICS[topic].records]

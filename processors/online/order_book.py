@@ -7,13 +7,14 @@
 - What cannot be applied raises Unusable; the book is worth nothing from then on.
 """
 
+import contextlib
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from processors.online import ladder
 from processors.online.ladder import CHANGED, COUNT, FLOOR, GOOD, LARGEST, MALFORMED, TOO_LARGE, WHOLE
-from processors.online.levels import Ints, Levels, Unusable
+from processors.online.levels import NOTHING, Ints, Levels, Unusable
 
 CUT_AT = 100
 SPARE = 64
@@ -76,6 +77,16 @@ class OrderBook:
             _check_decimals(levels)
             self.price_decimals, self.size_decimals = levels.price_decimals, levels.size_decimals
             self._fill([_sorted(levels.bids, 1), _sorted(levels.asks, -1)])
+
+    @classmethod
+    def warm(cls) -> None:
+        """Have the kernels compiled."""
+        changes = Levels(0, 0, np.frombuffer(bytes(16), np.int64), NOTHING)
+        book = cls.restored(1, cls(1, Levels(0, 0, np.ones(2, np.int64), NOTHING)).snapshot())
+        book.view(1.0)
+        book.best()
+        with contextlib.suppress(Unusable):  # a price of 0
+            book.apply(changes)
 
     def apply(self, levels: Levels) -> tuple[bool, Best]:
         """Set the sizes of some levels, 0 removing one; whether a level near the best has changed, and the best.

@@ -1,7 +1,7 @@
 """A tape: a digest of every derived topic, equal for two runs that gave the same records.
 
-SHA-256 over key, value and position of each record of a partition in log order, then over the partitions' digests; how
-a run was cut and in which order partitions came makes no difference.
+SHA-256 over key, value and position of each record of a partition in log order, for each source topic by itself, then
+over these digests; how a run was cut and in which order partitions and sources came makes no difference.
 """
 
 import hashlib
@@ -20,20 +20,22 @@ class Tape:
 
     def __init__(self, codec: Codec | None = None) -> None:
         self._codec = codec or Codec()
-        self._digests: dict[tuple[str, int], hashlib._Hash] = {}
+        self._digests: dict[tuple[str, int, str], hashlib._Hash] = {}
         self.counts: dict[str, int] = {}
 
     def add(self, batch: Batch) -> None:
         """Take a batch; those of a partition come in log order."""
-        log = batch.topic, batch.partition
-        digest = self._digests.setdefault(log, hashlib.sha256())
-        digest.update(b"".join(map(_framed, *encoded(batch, self._codec))))
+        causes = batch.lineage.cause_topic
+        for source in causes.unique().to_list():
+            part = batch.only((causes == source).to_numpy())
+            digest = self._digests.setdefault((batch.topic, batch.partition, source), hashlib.sha256())
+            digest.update(b"".join(map(_framed, *encoded(part, self._codec))))
         self.counts[batch.topic] = self.counts.get(batch.topic, 0) + len(batch)
 
     def digests(self) -> dict[str, str]:
         """The digest of each topic, in name order."""
         topics: dict[str, list[str]] = {}
-        for (topic, partition), digest in sorted(self._digests.items()):
+        for (topic, partition, _), digest in sorted(self._digests.items()):
             topics.setdefault(topic, []).append(f"{partition}:{digest.hexdigest()}")
         return {topic: hashlib.sha256(" ".join(parts).encode()).hexdigest() for topic, parts in topics.items()}
 

@@ -2,7 +2,6 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -15,20 +14,13 @@ from processors.stage import Rejection, Stage, name, reads, stages, writes
 from processors.wiring import plan
 from schemas import EVERY_KEY, RECORDS, Record, Rejected
 from schemas.columns import tables
-from tests.book_venue import depths
-from tests.streams import raw
+from tests.raws import every_topic
 
 STAGES = stages()
 CHAINS = list(plan(STAGES).values())
 each_stage = pytest.mark.parametrize("stage", STAGES, ids=name)
 each_chain = pytest.mark.parametrize("chain", CHAINS, ids=lambda chain: name(chain[0]))
 Caused = list[tuple[int, Record]]
-
-
-def events_of(seed: int, count: int) -> Iterator[Record]:
-    """Records of every raw topic."""
-    for pair in zip(raw(seed, count), depths(seed, count), strict=False):
-        yield from pair
 
 
 def plain(snapshot: Any) -> Any:
@@ -40,7 +32,7 @@ def inputs(stage: type[Stage[Any, Any]], count: int = 1_500) -> list[Record]:
     """All that a stage reads, out of a stream run through every chain."""
     events: list[Record] = []
     chains = [EventChain(chain) for chain in CHAINS]
-    for event in events_of(5, count):
+    for event in every_topic(5, count):
         events.append(event)
         for chain in chains:
             events += chain.on_event(event)[0]
@@ -160,13 +152,13 @@ def by_batches(
 def test_batches_give_what_events_give_however_they_are_cut(
     chain: list[type[Stage[Any, Any]]], seed: int, sizes: list[int]
 ) -> None:
-    events = list(events_of(seed, 600))
+    events = list(every_topic(seed, 600))
     assert by_batches(chain, events, sizes, random.Random(seed)) == by_events(chain, events)
 
 
 @each_chain
 def test_either_kind_of_chain_goes_on_from_the_others_snapshot(chain: list[type[Stage[Any, Any]]]) -> None:
-    events = list(events_of(3, 1_000))
+    events = list(every_topic(3, 1_000))
     whole, _ = by_events(chain, events)
     first = BatchChain(chain)
     first.on_batch(tables(enumerate(events[:500]), first.keys))

@@ -1,4 +1,4 @@
-"""Live equals replayed, byte for byte: two workers, one killed and restarted, against the chain in process."""
+"""Live equals replayed, byte for byte: two workers, one killed and restarted, against the chains in process."""
 
 import random
 from collections.abc import Callable
@@ -8,19 +8,19 @@ import pytest
 
 from infra.settings import Settings
 from tests.live import Workers, wait_for, write
-from tests.streams import raw
+from tests.raws import every_topic
 
 pytestmark = pytest.mark.real_broker
 
 
 @pytest.mark.parametrize(("count", "most"), [(4, 10_000), (4, 7), (3, 300)])
-def test_a_live_run_with_a_killed_worker_gives_what_the_chain_gives(
+def test_a_live_run_with_a_killed_worker_gives_what_the_chains_give(
     make_topics: Callable[..., Settings], tmp_path: Path, count: int, most: int
 ) -> None:
     seed = random.randrange(1 << 32)
     print("seed", seed)
     settings = make_topics(partitions=count)
-    records = list(raw(seed, 2_000, "abcdefgh"))
+    records = list(every_topic(seed, 1_500, "abcdefgh"))
     with Workers(settings, tmp_path, max_batch=most) as workers:
         workers.start("a")
         workers.start("b")
