@@ -176,5 +176,13 @@ def records(market: GammaMarket, feed: str, received_ns: int) -> dict[str, Marke
 
 
 def nanoseconds(moment: datetime) -> int:
-    """A moment as ns since the epoch."""
-    return (moment - EPOCH) // timedelta(microseconds=1) * 1000
+    """A moment as ns since the epoch.
+
+    Raises:
+        Rejected: it lies before that, or too far ahead for 64 bits.
+
+    """
+    found = (moment - EPOCH) // timedelta(microseconds=1) * 1000
+    if not 0 <= found < 2**63:
+        raise Rejected(f"a market at {moment.isoformat()}")
+    return found
