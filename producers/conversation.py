@@ -1,6 +1,6 @@
 """What is said on one connection, from its first frame to its end.
 
-- A connection that brings no frame for the feed's ``silence_s`` is a stall and is given up; of a feed that only
+- A connection that brings no frame for the feed's ``silence`` is a stall and is given up; of a feed that only
   fetches, one that brings no answer and no record.
 - Records go to ``emit`` in the order of their frames and answers; while ``emit`` blocks, nothing is read, so a slow
   taker slows the venue's socket and nothing is dropped.
@@ -62,7 +62,7 @@ class Venue:
     fetcher: Fetcher
     keys: Keys
     url: str
-    silence_s: float
+    silence_s: float  # 0: what the feed says of each connection
     backoff: Backoff
     recorder: Recorder | None
 
@@ -107,6 +107,7 @@ class Conversation:
         self._stream = stream
         self._wants_heir = wants_heir
         self._life_s = life_s
+        self._silence_s = venue.silence_s or session.feed.silence()
         self._began = time.monotonic()
         self._outbox: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: asyncio.TaskGroup | None = None
@@ -161,19 +162,19 @@ class Conversation:
     async def _frame(self, stream: Stream) -> str | bytes:
         # The wait begins anew once emit has returned, so a slow taker is never mistaken for a silent venue.
         try:
-            async with asyncio.timeout(self._venue.silence_s):
+            async with asyncio.timeout(self._silence_s):
                 return await stream.receive()
         except TimeoutError as error:
-            raise Stalled(f"no frame for {self._venue.silence_s} s") from error
+            raise Stalled(f"no frame for {self._silence_s} s") from error
 
     async def _watch(self) -> None:
         """In place of listening, where there is no stream."""
         while True:
             self._heard.clear()
             try:
-                await asyncio.wait_for(self._heard.wait(), self._venue.silence_s)
+                await asyncio.wait_for(self._heard.wait(), self._silence_s)
             except TimeoutError as error:
-                raise Stalled(f"no answer for {self._venue.silence_s} s") from error
+                raise Stalled(f"no answer for {self._silence_s} s") from error
 
     async def _tick(self) -> None:
         """What is due by time: the feed's own records, its fetches, the end of the connection's life."""

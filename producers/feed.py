@@ -134,6 +134,10 @@ class Feed:
         """The url to connect to."""
         return cls.url
 
+    def silence(self) -> float:
+        """How long this connection may bring nothing before it is a stall, in seconds."""
+        return self.silence_s
+
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Frames to send first; from here on only these symbols are known.
 

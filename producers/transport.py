@@ -53,14 +53,13 @@ class Transport:
         url: str = "",
         fetch_url: str = "",
         clock_interval_ns: int = 100_000_000,
-        silence_s: float | None = None,
+        silence_s: float = 0.0,
         backoff: Backoff | None = None,
         recorder: Recorder | None = None,
     ) -> None:
         """Prepare; UserError where the feed knows no such symbol, or needs a secret that is not set."""
         backoff = Backoff() if backoff is None else backoff
         keys = Keys({}) if keys is None else keys
-        silence_s = make.silence_s if silence_s is None else silence_s
         try:
             shards = make.shards(symbols, tuple(channels) or make.default_channels)
             for shard in shards:
