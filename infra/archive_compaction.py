@@ -208,9 +208,7 @@ class _File:
         count = self.pending
         table = pl.concat(self._waiting, rechunk=True).to_arrow()
         if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self._file, table.schema, compression="zstd", compression_level=3, write_page_checksum=True
-            )
+            self._writer = pq.ParquetWriter(self._file, table.schema, **archive.encoding(table.schema))
         self._writer.write_table(table, row_group_size=GROUP)
         self._waiting, self.pending = [], 0
         return count

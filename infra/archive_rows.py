@@ -30,7 +30,7 @@ from schemas.columns import Column
 from schemas.generate import definitions
 
 ROWS = 65_536  # given at a time, about
-HELD = 1 << 20  # rows of all files together that are held, about, unless single row groups are larger
+HELD = 1 << 17  # rows of all files together that are held, about, unless single row groups are larger
 TRIES = 10  # at listing files of which one is gone when it is opened
 LARGEST = (1 << 63) - 1
 
@@ -115,7 +115,7 @@ def merged(files: Sequence[Piece], wanted: Wanted, after: int = -1) -> Iterator[
         if len(frame):
             ready.append(frame)
         most = HELD // len(streams)
-        streams = [stream for stream in streams if stream.reached > bound or stream.fill(most)]
+        streams = [stream for stream in streams if stream.fill(most)]
         if sum(map(len, ready)) >= ROWS:
             yield _joined(ready)
             ready = []
@@ -133,7 +133,7 @@ def _in_order(parts: list[pl.DataFrame], last: int) -> pl.DataFrame:
     """Parts that may overlap as one frame by offset, each offset above ``last`` once."""
     if not parts:
         return pl.DataFrame()
-    frame = _joined(parts)
+    frame = _joined(parts).rechunk()  # gathering from many chunks takes nine times as long
     offsets = frame["_offset"].to_numpy()
     if len(parts) == 1 or (np.diff(offsets) > 0).all():
         return frame if offsets[0] > last else frame.filter(frame["_offset"] > last)
@@ -167,31 +167,39 @@ class _Stream:
         self._metadata = self._opened(lambda file: file.metadata)
         names = set(self._metadata.schema.to_arrow_schema().names)
         absent = wanted.columns - names
-        self._defaults = {name: value for name, value in defaults(RECORDS[wanted.table]).items() if name in absent}
-        if lacking := absent - self._defaults.keys():
+        self._filled = {name: value for name, value in defaults(RECORDS[wanted.table]).items() if name in absent}
+        if lacking := absent - self._filled.keys():
             raise UserError(f"{piece.path}: not a file of the archive; column {min(lacking)} is missing")
         self._columns = sorted(wanted.columns - absent)
+        if piece.key is not None and (key := RECORDS[wanted.table].key_field) in self._columns:
+            self._columns.remove(key)
+            self._filled[key] = piece.key
         self._groups = deque(self._chosen(after))
         self._frame = pl.DataFrame()
+        self._offsets = np.empty(0, np.int64)  # of the frame
+        self._at = 0  # the first row of the frame that is not taken
 
     def fill(self, most: int) -> bool:
-        """Read on, about so many rows; False where there is nothing left."""
+        """Hold about so many rows once half of them are taken; False where there is nothing left."""
+        held = len(self._offsets) - self._at
         groups: list[int] = []
-        count = 0
-        while self._groups and (not groups or count + self._groups[0][1] <= most):
+        while self._groups and held <= most // 2:
             group, size, self.reached = self._groups.popleft()
             groups.append(group)
-            count += size
+            held += size
         if groups:
-            self._frame = self._read(groups)
-        return bool(groups)
+            left, frame = self._frame.slice(self._at), self._read(groups)
+            self._frame = pl.concat([left, frame], rechunk=True) if len(left) else frame
+            self._offsets, self._at = self._frame["_offset"].to_numpy(), 0
+        return bool(groups) or held > 0
 
     def take(self, bound: int) -> pl.DataFrame:
         """The rows up to an offset."""
-        frame = self._frame
-        count = len(frame) if self.reached <= bound else frame["_offset"].search_sorted(bound, side="right")
-        self._frame = frame.slice(count)
-        return frame.slice(0, count)
+        begin = self._at
+        self._at = len(self._offsets)
+        if bound < self.reached:
+            self._at = begin + int(np.searchsorted(self._offsets[begin:], bound, side="right"))
+        return self._frame.slice(begin, self._at - begin)
 
     def _chosen(self, after: int) -> Iterator[tuple[int, int, int]]:
         """Index, rows and last offset of each row group that is wanted."""
@@ -216,14 +224,13 @@ class _Stream:
         read = self._opened(lambda file: file.read_row_groups(groups, columns=self._columns, use_threads=False))
         frame = pl.DataFrame(pl.from_arrow(read, rechunk=True))
         _check(self._piece.path, frame, self.reached)
-        if self._defaults:
-            frame = frame.with_columns(
-                pl.Series(name, [value]).new_from_index(0, len(frame)) for name, value in self._defaults.items()
-            )
+        columns = {name: frame[name] for name in self._columns}
+        columns |= {name: pl.Series([value]).new_from_index(0, len(frame)) for name, value in self._filled.items()}
+        frame = pl.DataFrame({name: columns[name] for name in sorted(columns)})
         if wanted.filtered and self._piece.key is None:
             key = RECORDS[wanted.table].key_field
             frame = frame.filter(frame[key].is_in([name for name in frame[key].unique() if wanted.has(name)]))
-        return frame.select(sorted(wanted.columns))
+        return frame
 
     def _opened(self, read: Callable[[pq.ParquetFile], Any]) -> Any:
         """What is read of the file while it is open, if it is still the one of which the metadata was read."""

@@ -192,7 +192,7 @@ def test_of_two_compactions_the_second_is_refused(tmp_path: Path) -> None:
     next(first)
     with pytest.raises(UserError, match="another compaction is at work"):
         together(tmp_path)
-    first.close()
+    del first  # lets go of the lock
     assert together(tmp_path) == []
 
 
