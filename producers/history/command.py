@@ -28,7 +28,7 @@ SCALE = 1_000_000_000  # of progress: seconds of time covered
 
 Name = Annotated[str, typer.Argument(help="Source: binance, binance_futures, deribit, hyperliquid, pyth.")]
 Symbols = Annotated[str, typer.Option(help="Symbols as the venue names them, e.g. BTCUSDT,ETHUSDT.")]
-Kind = Annotated[str, typer.Option(help="What to fetch, e.g. trades, agg_trades or klines_1m; not given: told.")]
+Kind = Annotated[str, typer.Option(help="What to fetch, e.g. trades or klines_1m; not given: the first of the source.")]
 Start = Annotated[str, typer.Option(help="First day, e.g. 2025-01-01 (UTC).")]
 End = Annotated[str, typer.Option(help="Day to stop before; not given: now.")]
 Into = Annotated[str, typer.Option(help="history: write into ClickHouse, too.")]
@@ -53,6 +53,7 @@ def backfill(
     if source not in there:
         raise UserError(f"no source {source!r}; there are {', '.join(there)}")
     venue = there[source]
+    kind = kind or venue.kinds[0]
     if kind not in venue.kinds:
         raise UserError(f"--kind: {kind!r} is none of {source}'s: {', '.join(venue.kinds)}")
     if into not in {"", "history"}:

@@ -15,7 +15,7 @@ from producers.history import zipped
 from producers.history.columns import columns, frame
 from producers.history.journal import Journal
 from producers.history.landing import Landed, Landing
-from producers.history.parts import Part
+from producers.history.parts import DAILY, MENDED, MONTHLY, PAGES, Part
 from producers.history.plan import Period, Span, days, months, uncovered
 from producers.history.proof import SETTLED_NS, Live, Proof, gaps, prove
 from producers.history.runs import Hole
@@ -87,7 +87,7 @@ class Filling:
             Stopped: the user wants to end.
 
         """
-        source = "monthly" if len(period.name) == len("2025-01") else "daily"
+        source = MONTHLY if len(period.name) == len("2025-01") else DAILY
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 kept = zipped.fetched(self.web, self.series.archive(period.name), self.landing.root / ".files")
@@ -212,7 +212,7 @@ class Filling:
         for begin in range(first, end, self.series.window):
             left = Stretch(begin, min(begin + self.series.window, end), ALWAYS_NS)
             rows, duplicates = self._pages(left)
-            self._land(rows.filter(missing), duplicates, (0, 0), left[:2], "mended")
+            self._land(rows.filter(missing), duplicates, (0, 0), left[:2], MENDED)
 
     def _pages(self, left: Stretch) -> tuple[pl.DataFrame, int]:
         """The rows of a stretch, each once, and how many came twice."""
@@ -232,7 +232,7 @@ class Filling:
         return once, len(rows) - len(once)
 
     def _land(
-        self, rows: pl.DataFrame, duplicates: int, time: Span, asked: tuple[int, int], source: str = "pages"
+        self, rows: pl.DataFrame, duplicates: int, time: Span, asked: tuple[int, int], source: str = PAGES
     ) -> None:
         landed = self.landing.write([rows])
         landed.chain.duplicates += duplicates

@@ -4,6 +4,8 @@ import msgspec
 
 from producers.history.runs import Run
 
+MONTHLY, DAILY, PAGES, MENDED = "monthly", "daily", "pages", "mended"  # where a part is from
+
 
 class File(msgspec.Struct, array_like=True, frozen=True):
     """A file of the archive that a part is in, by its first and last number."""
@@ -15,7 +17,7 @@ class File(msgspec.Struct, array_like=True, frozen=True):
 class Part(msgspec.Struct, tag="part", frozen=True):
     """Something that was fetched whole: the time that it covers, its numbers, and where they are."""
 
-    source: str  # monthly, daily, pages, or mended for what a hole lacked
+    source: str  # one of the above; mended for what a hole lacked
     name: str  # period of the archive's file; empty for pages
     sha256: str  # of the archive's file; empty for pages
     from_ns: int

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from producers.history.parts import Part
+from producers.history.parts import MENDED, Part
 from producers.history.plan import Span, uncovered
 from producers.history.runs import Hole, Run, holes, union, within
 from producers.history.series import Series
@@ -48,7 +48,7 @@ class Proof(NamedTuple):
 
 def prove(series: Series, parts: Sequence[Part], wanted: Span, now_ns: int, live: Live | None = None) -> Proof:
     """What of ``wanted`` the parts lack; ``live`` is what they must reach up to, where the end is now."""
-    parts = _within(parts, wanted)
+    parts = _within(series, parts, wanted)
     covered = union((run for part in parts for run in part.runs), series.step)
     asked = [part.asked for part in parts if part.asked is not None]
     ends_now = wanted[1] > now_ns - SETTLED_NS
@@ -84,13 +84,16 @@ def gaps(series: Series, proof: Proof, before: Iterable[tuple[int, Gap]]) -> tup
     return list(found), list(found.values())
 
 
-def _within(parts: Sequence[Part], wanted: Span) -> list[Part]:
-    """The parts that cover some of a stretch of time, and what was mended between them."""
+def _within(series: Series, parts: Sequence[Part], wanted: Span) -> list[Part]:
+    """The parts that cover some of a stretch of time, and what was mended in it."""
     timed = [part for part in parts if part.to_ns > wanted[0] and part.from_ns < wanted[1]]
-    numbers = [run for part in timed for run in part.runs]
-    first, last = min((run.first for run in numbers), default=0), max((run.last for run in numbers), default=-1)
-    mended = [part for part in parts if part.to_ns == part.from_ns and part.asked is not None]
-    return timed + [part for part in mended if part.asked is not None and first <= part.asked[0] <= last]
+    if series.slot_ns:
+        first, end = wanted[0] // series.slot_ns, wanted[1] // series.slot_ns
+    else:
+        numbers = [run for part in timed for run in part.runs]
+        first, end = min((run.first for run in numbers), default=0), max((run.last for run in numbers), default=0)
+    mended = [(part, part.asked) for part in parts if part.source == MENDED]
+    return timed + [part for part, asked in mended if asked is not None and asked[0] < end and asked[1] > first]
 
 
 def _lacking(series: Series, covered: list[Run], wanted: Span, ends_now: bool) -> list[Hole]:
