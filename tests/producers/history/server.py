@@ -134,8 +134,13 @@ def serve(venue: Venue) -> Iterator[Venue]:
             self.wfile.write(content[: len(content) // 2] if cut else content)
             self.close_connection = cut
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """A client that was killed is no error."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     venue.url = f"http://127.0.0.1:{server.server_address[1]}"

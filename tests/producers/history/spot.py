@@ -1,5 +1,6 @@
 """Binance spot as a venue of server.py: seeded trades with ids that rise by one, as files and as pages."""
 
+import bisect
 import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -62,7 +63,9 @@ def offer(
 
     def historical(query: Mapping[str, str], body: bytes) -> Any:
         first, limit = int(query["fromId"]), int(query["limit"])
-        return [page_row(row) for row in venue.rows[query["symbol"]] if row.number >= first][:limit]
+        there = venue.rows[query["symbol"]]
+        begin = bisect.bisect_left(there, first, key=lambda row: row.number)
+        return [page_row(row) for row in there[begin : begin + limit]]
 
     def aggregated(query: Mapping[str, str], body: bytes) -> Any:
         start_us = int(query["startTime"]) * 1_000
