@@ -48,6 +48,8 @@ Record_ = Annotated[Path | None, typer.Option("--record", help="Keep the raw fra
 Clock = Annotated[bool, typer.Option("--clock/--no-clock", help="Write clock records along with the feed's.")]
 Seconds = Annotated[float | None, typer.Option(min=0.001, help="Stop after so many seconds (of its time, if played).")]
 Seed = Annotated[int, typer.Option(help="Seed of the simulator.")]
+Instruments = Annotated[int, typer.Option(min=1, help="Simulate so many instruments, where no symbols are given.")]
+Rate = Annotated[float, typer.Option(min=0.001, help="Trades a second of a simulated instrument in calm.")]
 
 
 def feed(
@@ -63,6 +65,8 @@ def feed(
     clock: Clock = True,
     seconds: Seconds = None,
     seed: Seed = 0,
+    instruments: Instruments = 1,
+    rate: Rate = simulator.TRADES_A_SECOND,
     list_feeds: List = False,
 ) -> None:
     """Bring a venue's records to Kafka, from the venue or a recording, until it ends or Ctrl-C."""
@@ -79,6 +83,10 @@ def feed(
         raise UserError(f"--recording: no file {recording}")
     for wrong in set(channel or ()) - set(known[name].known_channels):
         raise UserError(f"--channel: {name} has no {wrong!r}; it has {', '.join(known[name].known_channels) or 'none'}")
+    if instruments > 1 and (symbols or name != simulator.Simulator.name):
+        raise UserError("--instruments is for the simulator, without symbols")
+    if instruments > 1:
+        symbols = simulator.symbols(instruments)
     if recording is None and not symbols:
         if not name.startswith(DEFAULT_FEEDS):
             raise UserError(f"{name} needs symbols")
@@ -105,7 +113,8 @@ def feed(
     with _progress() as bar:
         source: Iterator[Record]
         if recording is None:
-            source = simulator.records(symbols or [], time.time_ns(), seed)
+            chosen = channel or simulator.Simulator.default_channels
+            source = simulator.records(symbols or [], time.time_ns(), seed, rate, chosen)
         else:
             source = _recorded(recording, known[name], symbols or [], channel or [], bar)
         count = publishing.play(_played(source, interval_ns, factor, seconds), publisher, name)
