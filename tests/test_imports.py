@@ -50,6 +50,10 @@ RULES: dict[str, Rule] = {
         {*PURE, "msgspec"},
     ),
     "producers/deribit*.py": (VENUE | {"producers.deribit_rows"}, {*PURE, "msgspec"}),
+    "producers/extended*.py": (
+        VENUE | {"producers.extended_book", "producers.extended_market"},
+        {*PURE, "msgspec"},
+    ),
     "producers/hyperliquid*.py": (
         VENUE | {"producers.hyperliquid_candles", "producers.hyperliquid_rows"},
         {*PURE, "msgspec"},
