@@ -5,9 +5,9 @@ polymarket_markets.py. Rules:
 
 - A symbol is a series, as ``btc-updown-5m``, or one market's slug. Its instrument says by a Heartbeat that the listing
   was seen; each outcome token is an instrument of its own, ``polymarket:<token>``.
-- Its markets are found as polymarket_listing.py says, and followed until some minutes after their end.
+- Its markets are found as polymarket_listing.py says, and followed until they are resolved or their end is long past.
 - A Market is given when something has changed. Tokens found later join on the open connection; those that are over
-  leave it, and what still comes of them is ignored.
+  leave it: a last Connect says that silence is normal from then on, and what still comes of them is ignored.
 - A book whose hash disagrees is dropped at once and fetched, whose hash must agree; so it is when the tick size
   changes. A book whose hash says nothing is given as not verified. See polymarket_books.py.
 - Frames that may hold a change of a book and cannot be read end the connection.
@@ -26,12 +26,15 @@ from producers.agenda import Agenda, Fetch
 from producers.feed import Feed, Recent, Resubscribe, Shard
 from producers.polymarket_books import TokenBook
 from producers.polymarket_followed import Followed, at
+from producers.polymarket_windows import series
 from producers.wire import UNREADABLE
-from schemas import Depth, Heartbeat, Record, Rejected, Trade
+from schemas import Connect, Depth, Heartbeat, Record, Rejected, Trade
 
 BOOK = "https://clob.polymarket.com/book?token_id="
 SYMBOLS_EACH = 10  # of a connection: with what has just ended they have less than 200 tokens
 LISTING_S, BOOK_S = 15.0, 2.0
+LISTINGS = ("open", "closed")
+FOR_EVER_MS = 100 * 365 * 86_400_000
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"  # others may be answered 403
 PONG, NOTHING_NEW = "PONG", "NO NEW ASSETS"
 
@@ -66,12 +69,7 @@ class Polymarket(Feed):
 
     @classmethod
     def shards(cls, symbols: Sequence[str], channels: Sequence[str]) -> list[Shard]:
-        """As Feed.shards.
-
-        Raises:
-            Rejected: a symbol is neither a series nor a slug, or lacks its year.
-
-        """
+        """As Feed.shards; Rejected where a symbol is neither a series nor a slug, or lacks its year."""
         for symbol in symbols:
             listing.check(symbol)
         starts = range(0, len(symbols), SYMBOLS_EACH)
@@ -83,8 +81,12 @@ class Polymarket(Feed):
         return []
 
     def fetches(self, now_ns: int) -> Sequence[Fetch]:
-        due = self._agenda.due(now_ns)
-        return [fetch._replace(url=fetch.url or listing.url(fetch.tag.partition(":")[2], now_ns)) for fetch in due]
+        found: list[Fetch] = []
+        for fetch in self._agenda.due(now_ns):
+            kind, _, symbol = fetch.tag.partition(":")
+            url = fetch.url or listing.url(symbol, now_ns, closed=kind == "closed")
+            found += [fetch._replace(url=url)] if url else []
+        return found
 
     def outgoing(self) -> Sequence[str]:
         return self._followed.outgoing()
@@ -110,8 +112,6 @@ class Polymarket(Feed):
         timestamp = (head[0].timestamp if head else "") if isinstance(head, list) else head.timestamp
         return int(timestamp) * 1_000_000 if wire.MILLISECONDS(timestamp) else 0
 
-    # Frames: every message of one is checked before the first is taken.
-
     def parse(self, frame: str | bytes, received_ns: int) -> Iterator[Record]:
         text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
         if text == PONG:
@@ -124,6 +124,7 @@ class Polymarket(Feed):
             decoded = wire.FRAME.decode(frame)
         except UNREADABLE as error:
             raise wire.unreadable(frame, error) from error
+        # Every message is checked before the first is taken.
         messages = decoded if isinstance(decoded, list) else [decoded]
         steps = [step for message in messages for step in self._steps(message, received_ns)]
         return iter([record for step in steps for record in step()])
@@ -216,15 +217,10 @@ class Polymarket(Feed):
     def _take_result(self, token: str, message: wire.ResolvedMessage, event_ns: int, received_ns: int) -> list[Record]:
         outcome = "won" if token == message.winning_asset_id else "lost"
         market = at(self._followed.markets[token], event_ns, received_ns, status="resolved", outcome=outcome)
-        return [*self._followed.news(market)]
+        return [*self._followed.news(market), *self._end(token, received_ns)]
 
     def _of(self, token: str, any_of: bool = False) -> TokenBook | None:
-        """The book of a token that is followed; None of one that was.
-
-        Raises:
-            Rejected: it was never asked for, unless it is one of several in a frame.
-
-        """
+        """The book of a token that is followed; None of one that was, or of one of several; else Rejected."""
         book = self._followed.books.get(token)
         if book is not None or token in self._followed.over or (self.asked and any_of):
             return book
@@ -239,32 +235,38 @@ class Polymarket(Feed):
             if token in self.connected
         ]
 
-    # Answers: the listing of a symbol, or the book of a token.
-
     def answer(self, tag: str, body: bytes, received_ns: int) -> Iterator[Record]:
         kind, _, symbol = tag.partition(":")
-        match kind:
-            case "series":
-                return iter(self._listed(symbol, gamma.of_events(body), received_ns))
-            case "market":
-                return iter(self._listed(symbol, gamma.of_markets(body), received_ns))
-            case "book":
-                return iter(self._fetched(symbol, body, received_ns))
-        raise Rejected(f"an answer to {tag[:50]!r}, which was not asked for")
+        if kind == "book":
+            return iter(self._fetched(symbol, body, received_ns))
+        if kind not in LISTINGS:
+            raise Rejected(f"an answer to {tag[:50]!r}, which was not asked for")
+        found = listing.chosen(symbol, body, self._followed.markets, received_ns)
+        if kind == "open" and not found and not (self._followed.over and series(symbol) is None):
+            raise Rejected(f"no market that {symbol[:100]} wants is listed and open")
+        return iter(self._listed(symbol, found, received_ns))
 
     def _listed(self, symbol: str, markets: list[gamma.GammaMarket], received_ns: int) -> list[Record]:
-        found = listing.chosen(symbol, markets, self._followed.markets, received_ns)
-        news = [(market, gamma.records(market, self.name, received_ns)) for market in found]
+        news = [(market, gamma.records(market, self.name, received_ns)) for market in markets]
         records = self.connects(symbol, received_ns)
         records.append(Heartbeat(self.connected[symbol], received_ns, received_ns, 0, 0))
         for market, tokens in news:
             for token, record in tokens.items():
-                if token not in self._followed.over:
-                    self._followed.join(token, market)
-                    records += [*self.connects(token, received_ns), *self._followed.news(record)]
-        for token in self._followed.leave(received_ns):
-            self._agenda.remove(f"book:{token}")
+                if token in self._followed.over:
+                    continue
+                self._followed.join(token, market)
+                records += [*self.connects(token, received_ns), *self._followed.news(record)]
+                if record.status == "resolved":
+                    records += self._end(token, received_ns)
+        for token in self._followed.late(received_ns):
+            records += self._end(token, received_ns)
         return records
+
+    def _end(self, token: str, received_ns: int) -> list[Record]:
+        """Let a token go; the last that is said of its channel is that it will be silent."""
+        self._agenda.remove(f"book:{token}")
+        self._followed.leave(token)
+        return [Connect(self.connected.pop(token), received_ns, self.name, self.cause, FOR_EVER_MS)]
 
     def _fetched(self, token: str, body: bytes, received_ns: int) -> list[Record]:
         book = self._followed.books.get(token)
@@ -290,6 +292,6 @@ class Polymarket(Feed):
 
     def _list(self, symbols: Sequence[str]) -> list[Record]:
         for symbol in symbols:
-            kind = "series" if listing.windows(symbol, 0) else "market"
-            self._agenda.add(Fetch(f"{kind}:{symbol}", ""), LISTING_S)
+            for kind in LISTINGS:
+                self._agenda.add(Fetch(f"{kind}:{symbol}", ""), LISTING_S)
         return []

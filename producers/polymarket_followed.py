@@ -46,27 +46,23 @@ class Followed:
         book.min_order_size, book.neg_risk = f"{market.order_min_size:g}", market.neg_risk
         self._joining.append(token)
 
-    def leave(self, now_ns: int) -> list[str]:
-        """Forget the tokens whose markets are over; which they were."""
-        left = [token for token, market in self.markets.items() if market.closes_ns + AFTER_S * SECOND_NS < now_ns]
-        for token in left:
-            del self.markets[token], self.books[token]
-        self.over.extend(left)
-        self._leaving += left
-        return left
+    def leave(self, token: str) -> None:
+        """Forget a token and unsubscribe from it."""
+        del self.markets[token], self.books[token]
+        self.over.append(token)
+        self._leaving.append(token)
+
+    def late(self, now_ns: int) -> list[str]:
+        """Tokens whose windows have ended so long ago that nothing more is to be expected."""
+        return [token for token, market in self.markets.items() if market.closes_ns + AFTER_S * SECOND_NS < now_ns]
 
     def news(self, market: Market) -> list[Market]:
-        """A market where it says something new.
-
-        The listing lags behind the channel: what is resolved stays so, and the channel's tick size counts.
-        """
+        """A market where it says something new; of the tick size the channel knows more than the listing."""
         token = market.instrument.partition(":")[2]
         tick_size, known = self.books[token].tick_size, self.markets.get(token)
         if tick_size:
             market = msgspec.structs.replace(market, price_step=float(tick_size))
-        if known is not None and (
-            at(known, market.event_ns, market.received_ns) == market or (known.outcome and not market.outcome)
-        ):
+        if known is not None and at(known, market.event_ns, market.received_ns) == market:
             return []
         self.markets[token] = market
         return [market]

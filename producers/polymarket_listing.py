@@ -2,17 +2,18 @@
 
 - A symbol is a series, as ``btc-updown-5m``, or one market's slug.
 - A series wants its next ``AHEAD`` windows, the present one first, and those that have ended within ``AFTER_S``, whose
-  markets still trade for a while and are then resolved. They are asked for by their slugs.
+  markets still trade for a while and are then resolved. They are asked for by their slugs: with ``closed=false``, and
+  those that have ended with ``closed=true`` as well, for the venue gives only the ones or the others.
 - The venue also lists markets that are long over. One is followed from when it accepts orders, where its start and end
   are those of a window that is wanted; from then on it is, whatever it does.
 """
 
 import itertools
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from urllib.parse import urlencode
 
-from producers.polymarket_markets import GammaMarket, nanoseconds, outcomes
+from producers.polymarket_markets import GammaMarket, nanoseconds, of_events, of_markets, outcomes
 from producers.polymarket_windows import Window, series
 from schemas import Rejected
 
@@ -50,36 +51,38 @@ def wants(symbol: str, slug: str, now_ns: int) -> bool:
     return slug == symbol or any(window.slug == slug for window in windows(symbol, now_ns))
 
 
-def url(symbol: str, now_ns: int) -> str:
-    """Where the markets of a symbol are listed.
+def url(symbol: str, now_ns: int, closed: bool = False) -> str:
+    """Where the markets of a symbol are listed; empty where none can be closed yet.
 
     >>> url("some-slug", 0)
-    'https://gamma-api.polymarket.com/markets?slug=some-slug'
+    'https://gamma-api.polymarket.com/markets?closed=false&slug=some-slug'
+    >>> url("btc-updown-5m", 700 * SECOND_NS, closed=True)
+    'https://gamma-api.polymarket.com/events?closed=true&slug=btc-updown-5m-0&slug=btc-updown-5m-300'
     """
-    slugs = dict.fromkeys(window.slug for window in windows(symbol, now_ns))
-    if not slugs:
-        return f"{GAMMA}/markets?{urlencode({'slug': symbol})}"
-    return f"{GAMMA}/events?{urlencode([('slug', slug) for slug in slugs])}"
+    if series(symbol) is None:
+        return f"{GAMMA}/markets?{urlencode({'closed': str(closed).lower(), 'slug': symbol})}"
+    wanted = [window for window in windows(symbol, now_ns) if not closed or window.end_s * SECOND_NS <= now_ns]
+    slugs = dict.fromkeys(window.slug for window in wanted)
+    query = urlencode([("closed", str(closed).lower()), *(("slug", slug) for slug in slugs)])
+    return f"{GAMMA}/events?{query}" if slugs else ""
 
 
-def chosen(symbol: str, listed: Sequence[GammaMarket], followed: Container[str], now_ns: int) -> list[GammaMarket]:
-    """The markets to follow; ``followed`` are the tokens that are already.
+def chosen(symbol: str, body: bytes, followed: Container[str], now_ns: int) -> list[GammaMarket]:
+    """The markets of an answer that are to be followed; ``followed`` are the tokens that are already.
 
     Raises:
-        Rejected: there is none, or one of them is malformed.
+        Rejected: the answer is malformed.
 
     """
+    listed = of_markets(body) if series(symbol) is None else of_events(body)
     wanted = windows(symbol, now_ns)
-    fitting = [market for market in listed if (any(_fits(market, window) for window in wanted) if wanted else True)]
-    found = [
+    return [
         market
-        for market in fitting
+        for market in listed
+        if not wanted or any(_fits(market, window) for window in wanted)
         if any(token in followed for token in outcomes(market))
         or (market.accepting_orders and not market.closed and nanoseconds(market.end_date) > now_ns)
     ]
-    if not found:
-        raise Rejected(f"none of {len(listed)} markets listed for {symbol[:100]} is one that it wants, and open")
-    return found
 
 
 def _fits(market: GammaMarket, window: Window) -> bool:

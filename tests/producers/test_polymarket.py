@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from processors.gaps import Gaps
 from producers import polymarket_listing as listing
 from producers.feed import Feed, Resubscribe
 from producers.polymarket import Polymarket
 from producers.polymarket_wire import Level, RestBook, digest
-from schemas import Connect, Depth, Heartbeat, Market, Record, Rejected, Trade
+from schemas import Clock, Connect, Depth, Gap, Heartbeat, Market, Record, Rejected, Trade
 from schemas.codec import Codec
 from schemas.levels import unpacked
 from tests.data import recording
@@ -51,7 +52,7 @@ def subscribed(*symbols: str) -> Polymarket:
 def following(cause: str = "start") -> Polymarket:
     feed = Polymarket(cause)
     feed.subscribe([SYMBOL])
-    list(feed.answer(f"series:{SYMBOL}", body(market()), NOW_NS))
+    list(feed.answer(f"open:{SYMBOL}", body(market()), NOW_NS))
     return feed
 
 
@@ -108,19 +109,24 @@ def test_symbols_are_spread_so_that_no_connection_has_more_than_200_tokens() -> 
 
 def test_a_series_is_asked_for_by_the_slugs_of_its_windows_every_quarter_of_a_minute() -> None:
     feed = subscribed()
-    (fetch,) = feed.fetches(NOW_NS + 30 * SECOND_NS)
+    listed, closed = feed.fetches(NOW_NS + 30 * SECOND_NS)
     slugs = [f"slug={SYMBOL}-{START_S + 300 * window}" for window in range(-2, 6)]
-    assert fetch.url == f"https://gamma-api.polymarket.com/events?{'&'.join(slugs)}"
+    assert listed.url == f"https://gamma-api.polymarket.com/events?closed=false&{'&'.join(slugs)}"
+    assert closed.url == f"https://gamma-api.polymarket.com/events?closed=true&{'&'.join(slugs[:2])}"
     assert feed.fetches(NOW_NS + 31 * SECOND_NS) == []
-    assert len(feed.fetches(NOW_NS + 45 * SECOND_NS)) == 1
+    assert len(feed.fetches(NOW_NS + 45 * SECOND_NS)) == 2
 
 
 def test_a_slug_is_asked_for_by_itself() -> None:
-    (fetch,) = subscribed("will-it-rain").fetches(NOW_NS)
-    assert (fetch.tag, fetch.url) == (
-        "market:will-it-rain",
-        "https://gamma-api.polymarket.com/markets?slug=will-it-rain",
-    )
+    assert [(fetch.tag, fetch.url) for fetch in subscribed("will-it-rain").fetches(NOW_NS)] == [
+        ("open:will-it-rain", "https://gamma-api.polymarket.com/markets?closed=false&slug=will-it-rain"),
+        ("closed:will-it-rain", "https://gamma-api.polymarket.com/markets?closed=true&slug=will-it-rain"),
+    ]
+
+
+def test_nothing_is_asked_of_markets_that_cannot_be_closed_yet() -> None:
+    (fetch,) = subscribed("btc-updown-1d").fetches(NOW_NS)
+    assert fetch.tag == "open:btc-updown-1d"
 
 
 def test_a_new_market_of_a_series_is_listed_at_once() -> None:
@@ -129,7 +135,7 @@ def test_a_new_market_of_a_series_is_listed_at_once() -> None:
     parse(feed, json.dumps({"event_type": "new_market", "slug": "will-it-rain", "timestamp": "1"}))
     assert feed.fetches(NOW_NS) == []
     parse(feed, json.dumps({"event_type": "new_market", "slug": f"{SYMBOL}-{START_S + 300}", "timestamp": "1"}))
-    assert [fetch.tag for fetch in feed.fetches(NOW_NS)] == [f"series:{SYMBOL}"]
+    assert feed.fetches(NOW_NS)[0].tag == f"open:{SYMBOL}"
 
 
 # Who joins and leaves.
@@ -142,17 +148,36 @@ def test_tokens_join_on_the_open_connection_and_leave_it_some_minutes_after_thei
     ]
     assert feed.outgoing() == []
     later = market(START_S + 300, clobTokenIds='["33","44"]', conditionId="0x2")
-    list(feed.answer(f"series:{SYMBOL}", body(market(), later), NOW_NS + 15 * SECOND_NS))
+    list(feed.answer(f"open:{SYMBOL}", body(market(), later), NOW_NS + 15 * SECOND_NS))
     assert [json.loads(frame) for frame in feed.outgoing()] == [{"operation": "subscribe", "assets_ids": ["33", "44"]}]
-    list(feed.answer(f"series:{SYMBOL}", body(later), NOW_NS + 599 * SECOND_NS))
+    list(feed.answer(f"open:{SYMBOL}", body(later), NOW_NS + 599 * SECOND_NS))
     assert feed.outgoing() == []
     after = market(START_S + 900, clobTokenIds='["55","66"]', conditionId="0x3")
-    list(feed.answer(f"series:{SYMBOL}", body(after), NOW_NS + 901 * SECOND_NS))
+    found = list(feed.answer(f"open:{SYMBOL}", body(after), NOW_NS + 901 * SECOND_NS))
     assert [json.loads(frame) for frame in feed.outgoing()] == [
         {"operation": "subscribe", "assets_ids": ["55", "66"]},
         {"operation": "unsubscribe", "assets_ids": list(TOKENS)},
     ]
+    assert [type(record) for record in found[-2:]] == [Connect, Connect]
     assert parse(feed, book()) == []  # late
+
+
+def test_what_has_ended_is_no_gap_and_what_falls_silent_before_is() -> None:
+    minutes = [NOW_NS + minute * 60 * SECOND_NS for minute in range(120)]
+
+    def gaps(records: list[Record], token: str) -> list[Gap]:
+        stage = Gaps(f"polymarket:{token}")
+        events = [record for record in records if record.key == stage.key and isinstance(record, Connect | Heartbeat)]
+        clocks = [Clock(now_ns) for now_ns in minutes if now_ns > records[-1].event_ns]
+        return [gap for event in [*events, *clocks] for gap in stage.on_event(event)]
+
+    feed = subscribed()
+    records = list(feed.answer(f"open:{SYMBOL}", body(market()), NOW_NS)) + parse(feed, "PONG")
+    assert [gap.cause for gap in gaps(records, TOKENS[0])] == ["stall"]
+    resolved = {"event_type": "market_resolved", "assets_ids": list(TOKENS), "winning_asset_id": TOKENS[0]}
+    records += parse(feed, json.dumps(resolved | {"timestamp": str(START_S * 1000)}))
+    assert gaps(records, TOKENS[0]) == gaps(records, TOKENS[1]) == []
+    assert [record.outcome for record in records if isinstance(record, Market)] == ["", "", "won", "lost"]
 
 
 def test_what_was_not_asked_for_is_refused_unless_it_comes_with_what_was() -> None:
@@ -299,15 +324,16 @@ def test_a_real_day_of_a_series_is_followed_window_by_window_to_who_won() -> Non
     first, last = day[0]["start_sec"], day[-1]["end_sec"] + 900
     for now_s in range(first, last, 60):
         for fetch in feed.fetches(now_s * SECOND_NS):
-            asked = [part.partition("=")[2] for part in fetch.url.partition("?")[2].split("&")]
+            (_, which), *asked = [part.split("=") for part in fetch.url.partition("?")[2].split("&")]
             listed = []
-            for each in (by_slug[slug] for slug in asked if slug in by_slug):
+            for each in (by_slug[slug] for _, slug in asked if slug in by_slug):
                 ended = now_s - each["end_sec"]
                 state = {"acceptingOrders": ended < 0, "closed": ended >= 80}
                 if ended < 80:
                     state |= {"umaResolutionStatus": None, "outcomePrices": '["0.5", "0.5"]'}
-                listed.append(each["raw"] | state)
-            if not listed or (now_s >= day[-1]["end_sec"] and not followed):
+                if state["closed"] is (which == "true"):
+                    listed.append(each["raw"] | state)
+            if not listed:
                 continue
             for record in feed.answer(fetch.tag, body(*listed), now_s * SECOND_NS):
                 assert CODEC.decode(CODEC.encode(record)) == record
@@ -326,7 +352,9 @@ def test_a_real_day_of_a_series_is_followed_window_by_window_to_who_won() -> Non
     assert winners == expected
     assert counts["open"] == counts["halted"] == counts["resolved"] == 2 * 292
     assert counts["Market"] == 3 * 2 * 292
-    assert counts["Connect"] == counts["Depth"] + 1 == 2 * 292 + 1
+    assert counts["Depth"] == 2 * 292
+    assert counts["Connect"] == 2 * 2 * 292 + 1  # at the beginning and the end of each token, and the series'
+    assert followed == set()
 
 
 def test_a_pong_says_of_every_token_that_its_channel_lives() -> None:
