@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.online.levels import Ints
+from processors.online.moving import move
 from schemas.jit import kernel
 
 COUNT, FLOOR, CUT = range(3)
@@ -58,8 +59,8 @@ def put(keys: Ints, sizes: Ints, mark: Ints, key: int, size: int, least: int, mo
     if found and size > 0:
         sizes[at] = size
     elif found:
-        for index in range(at, count - 1):
-            keys[index], sizes[index] = keys[index + 1], sizes[index + 1]
+        move(keys, at, at + 1, count - 1 - at)
+        move(sizes, at, at + 1, count - 1 - at)
         mark[COUNT] = count - 1
     else:
         if count == limit:
@@ -67,11 +68,11 @@ def put(keys: Ints, sizes: Ints, mark: Ints, key: int, size: int, least: int, mo
             if at == 0:
                 return FAR
             at -= 1
-            for index in range(at):
-                keys[index], sizes[index] = keys[index + 1], sizes[index + 1]
+            move(keys, 0, 1, at)
+            move(sizes, 0, 1, at)
         else:
-            for index in range(count, at, -1):
-                keys[index], sizes[index] = keys[index - 1], sizes[index - 1]
+            move(keys, at + 1, at, count - at)
+            move(sizes, at + 1, at, count - at)
             mark[COUNT] = count + 1
         keys[at], sizes[at] = key, size
     return nearness
