@@ -5,9 +5,10 @@ Wire format: docs.cdp.coinbase.com, Advanced Trade websocket, channels ``ticker`
 - A subscribe message names one channel. Heartbeats, one a second, keep quiet subscriptions open; they are for no
   product and pass on as a sign of life of each.
 - ``sequence_num`` rises by one with each message of a connection, whatever its channel: a jump means that something was
-  missed and the connection is given up. A message whose content is refused has been counted all the same.
+  missed and the connection is given up. A message whose content is refused has been counted all the same. As it says
+  nothing of the product, it goes no further: ``sequence`` is 0.
 - A ticker has neither trade id nor time of its own, and no size or side of the trade whose price it gives: it becomes a
-  Tick without a trade, at the message's time. ``sequence`` is the connection's.
+  Tick without a trade, at the message's time.
 - The venue answers for a product that trades in USDC as for the one in USD: ask for that.
 - Each ticker of a message must be readable, or all of it is refused. A message more than a day from its receipt is a
   broken clock.
@@ -83,8 +84,8 @@ class CoinbaseAdvanced(Feed):
     >>> events = f'[{{"type":"update","tickers":[{{"product_id":"ETH-USD",{quotes}}}]}}]'
     >>> envelope = '"channel":"ticker","timestamp":"1970-01-01T00:00:01Z","sequence_num":3'
     >>> connect, tick = feed.parse(f'{{{envelope},"events":{events}}}', 1_000_000_000)
-    >>> tick.bid, tick.ask, tick.sequence, tick.trade_id
-    (9.0, 11.0, 3, 0)
+    >>> tick.bid, tick.ask, tick.trade_id
+    (9.0, 11.0, 0)
     """
 
     name: ClassVar[str] = "coinbase_advanced"
@@ -130,19 +131,16 @@ class CoinbaseAdvanced(Feed):
         match message.channel:
             case "ticker":
                 tickers = [ticker for event in TICKERS.decode(message.events) for ticker in event.tickers]
-                ticks = [self._tick(ticker, message.sequence_num, event_ns, received_ns) for ticker in tickers]
+                ticks = [self._tick(ticker, event_ns, received_ns) for ticker in tickers]
                 products = dict.fromkeys(ticker.product_id for ticker in tickers)
                 return [*self._connects(products, received_ns), *ticks]
             case "heartbeats":
-                return [
-                    Heartbeat(instrument, event_ns, received_ns, message.sequence_num, 0)
-                    for instrument in self.connected.values()
-                ]
+                return [Heartbeat(instrument, event_ns, received_ns, 0, 0) for instrument in self.connected.values()]
             case "subscriptions":
                 return self._confirm(SUBSCRIPTIONS.decode(message.events), received_ns)
         raise Rejected(f"unknown channel {message.channel[:50]!r}")
 
-    def _tick(self, ticker: Ticker, sequence: int, event_ns: int, received_ns: int) -> Tick:
+    def _tick(self, ticker: Ticker, event_ns: int, received_ns: int) -> Tick:
         product = ticker.product_id
         if (self.asked and product not in self.asked) or not PRODUCT(product):
             raise Rejected(f"unknown product {product[:50]!r}")
@@ -152,7 +150,7 @@ class CoinbaseAdvanced(Feed):
         bid_size = amount("best_bid_quantity", ticker.best_bid_quantity)
         ask_size = amount("best_ask_quantity", ticker.best_ask_quantity)
         instrument = f"{self.name}:{product}"
-        return Tick(instrument, event_ns, received_ns, bid, ask, bid_size, ask_size, 0.0, 0.0, "", sequence, 0)
+        return Tick(instrument, event_ns, received_ns, bid, ask, bid_size, ask_size, 0.0, 0.0, "", 0, 0)
 
     def _confirm(self, events: list[SubscriptionsEvent], received_ns: int) -> list[Record]:
         """The venue answers each subscription with all there are so far: a channel may not be there yet."""
