@@ -96,7 +96,7 @@ trade_id=7, first_id=7, last_id=7)
         ]
 
     def parse(self, frame: str | bytes, received_ns: int) -> Iterator[Record]:
-        head = frame[: frame.find(",")] if isinstance(frame, str) else frame[: frame.find(b",")]
+        head = frame.partition(",")[0] if isinstance(frame, str) else frame.partition(b",")[0]
         stream = self._heads.get(head)
         try:
             if stream is None:
@@ -107,7 +107,8 @@ trade_id=7, first_id=7, last_id=7)
             event = stream.decode(frame).data
         except UNREADABLE as error:
             raise Rejected(f"unreadable: {error}") from error
-        return iter(self._after(stream, stream.take(event, received_ns), received_ns))
+        records = stream.take(event, received_ns)
+        return iter(records if stream.begun and not stream.wants else self._after(stream, records, received_ns))
 
     def sent_ns(self, frame: str | bytes) -> int:
         try:
@@ -168,7 +169,10 @@ trade_id=7, first_id=7, last_id=7)
         """Records of a stream after what must come before its symbol's first."""
         if stream.wants:
             self._wanting[stream.name] = stream
-        return records if stream.symbol in self.connected else [*self.connects(stream.symbol, received_ns), *records]
+        if not stream.begun:
+            records = [*self.connects(stream.symbol, received_ns), *records]
+            stream.begun = True
+        return records
 
     def _begun(self, symbol: str, received_ns: int) -> Iterator[Record]:
         """What says of a symbol's books that nothing is known yet."""

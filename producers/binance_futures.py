@@ -21,10 +21,9 @@ from producers.binance_streams import ChainedDepths, Marks, Page, Quotes, Stream
 from producers.feed import Recent, Shard
 from schemas import Record
 
-PUBLIC = ("bookTicker", "depth@100ms", "depth@0ms")
+PUBLIC = ("bookTicker", "depth@100ms")
 POLLED = ("funding", "taker_volume")
 REST = "https://fapi.binance.com"
-DEPTH = Page(f"{REST}/fapi/v1/depth?limit=1000", 20)
 SECOND_NS = 1_000_000_000
 POLLED_QUIET_MS = 2 * PERIOD_NS // 1_000_000
 
@@ -52,8 +51,7 @@ class BinanceFutures(Binance):
         "aggTrade": (AggTrades, Page(f"{REST}/fapi/v1/aggTrades", 20)),
         "kline_1m": (Klines, Page(f"{REST}/fapi/v1/klines", 5)),
         "bookTicker": (Quotes, Page("", 0)),
-        "depth@100ms": (ChainedDepths, DEPTH),
-        "depth@0ms": (ChainedDepths, DEPTH),
+        "depth@100ms": (ChainedDepths, Page(f"{REST}/fapi/v1/depth?limit=1000", 20)),
         "funding": (Fundings, Page(f"{REST}/fapi/v1/fundingRate?", 1)),
         "taker_volume": (TakerVolumes, Page(f"{REST}/futures/data/takerlongshortRatio?period=5m&", 1)),
     }

@@ -42,8 +42,10 @@ class Rising(Stream):
 
     def in_order(self, number: int, record: Record, received_ns: int) -> list[Record]:
         """A record that came live, and what it lets pass; nothing while something before it is missing."""
-        passed = self._refill.take(number, record, received_ns)
-        return passed if passed and not self.wants else self._seen(passed)
+        if not self.wants and self._latest.get(self.name) == number - 1:
+            self._latest[self.name] = number
+            return [record]
+        return self._seen(self._refill.take(number, record, received_ns))
 
     def query(self, missing: Missing) -> str:
         """How to ask for a page of ids."""

@@ -40,7 +40,7 @@ class Page(NamedTuple):
 class Stream:
     """One stream of a connection; ``wants`` says that something must be fetched, or is held back until it came.
 
-    ``cause`` ended the connection before.
+    ``cause`` ended the connection before. ``begun`` says that its feed has written the Connect of its symbol.
     """
 
     decoder: ClassVar[msgspec.json.Decoder[Any]] = decoder(Wrapped[Any])
@@ -49,6 +49,7 @@ class Stream:
     def __init__(self, name: str, instrument: str, page: Page, latest: dict[str, int], cause: str = "start") -> None:
         self.name = name
         self.symbol = name.partition("@")[0].upper()
+        self.begun = False
         self.wants = False
         self.decode = self.decoder.decode
         self._instrument = instrument
@@ -82,17 +83,15 @@ class Stream:
         return []
 
     def happened(self, symbol: str, stamp: int, received_ns: int) -> int:
-        """The event time in ns of a message that belongs here, that of its receipt where it has none.
+        """The event time in ns of a message that belongs here.
 
         Raises:
             Rejected: it is of another symbol, or its time more than a day away.
 
         """
+        event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
         if symbol != self.symbol:
             raise Rejected(f"a message of {symbol[:50]!r} on {self.name}")
-        if stamp == TIMELESS:
-            return received_ns
-        event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
         if not -DAY_NS < event_ns - received_ns < DAY_NS:
             raise Rejected(f"event time {stamp} is more than a day from its receipt")
         return event_ns
@@ -103,14 +102,19 @@ class Quotes(Stream):
 
     decoder: ClassVar[msgspec.json.Decoder[Any]] = decoder(Wrapped[QuoteEvent])
 
+    def __init__(self, name: str, instrument: str, page: Page, latest: dict[str, int], cause: str = "start") -> None:
+        super().__init__(name, instrument, page, latest, cause)
+        self._last = latest.get(name, -1)
+
     def take(self, event: QuoteEvent, received_ns: int) -> list[Record]:
-        bid, ask, number = event.b, event.a, event.u
-        event_ns = self.happened(event.s, event.T, received_ns)
+        bid, ask, number, event_ns = event.b, event.a, event.u, received_ns
+        if event.s != self.symbol or event.T != TIMELESS:
+            event_ns = self.happened(event.s, event.T, received_ns)
         if bid > ask:
             raise Rejected(f"crossed: bid {bid} above ask {ask}")
-        if number <= self._latest.get(self.name, -1):
+        if number <= self._last:
             raise Repeated(f"repeated: {self.name} update {number}")
-        self._latest[self.name] = number
+        self._last = self._latest[self.name] = number
         return [Tick(self._instrument, event_ns, received_ns, bid, ask, event.B, event.A, 0.0, 0.0, "", number, 0)]
 
 
