@@ -175,8 +175,8 @@ class Filling:
         for begin in range(first, end, self.series.window):
             left = Stretch(begin, min(begin + self.series.window, end), ALWAYS_NS)
             rows, duplicates = self._pages(left)
-            settled = left.end * slot_ns <= self.now_ns - SETTLED_NS
-            reached = left.end if settled else _after(rows, left.first)
+            settled = min(left.end, (self.now_ns - SETTLED_NS) // slot_ns)
+            reached = max(_after(rows, left.first), settled)
             if reached > left.first:
                 time = left.first * slot_ns, reached * slot_ns
                 self._land(rows, duplicates, time, (left.first, reached))
@@ -193,7 +193,8 @@ class Filling:
             rows, duplicates = self._pages(left)
             after = _after(rows, first)
             ended = after < left.end or after == end
-            covered = to_ns if ended and to_ns <= self.now_ns - SETTLED_NS else _time(rows, begin)
+            settled = min(to_ns, self.now_ns - SETTLED_NS) if ended else begin
+            covered = max(_time(rows, begin), settled)
             asked = end if ended and end < OPEN else after
             if covered > begin:
                 self._land(rows, duplicates, (begin, covered), (first, asked))

@@ -53,7 +53,8 @@ def prove(series: Series, parts: Sequence[Part], wanted: Span, now_ns: int, live
     asked = [part.asked for part in parts if part.asked is not None]
     ends_now = wanted[1] > now_ns - SETTLED_NS
     unfetched = uncovered(wanted, [(part.from_ns, part.to_ns) for part in parts])
-    if ends_now and unfetched and unfetched[-1][1] == wanted[1] and unfetched[-1][0] > now_ns - SETTLED_NS:
+    settled_ns = now_ns - SETTLED_NS - series.slot_ns
+    if ends_now and unfetched and unfetched[-1][1] == wanted[1] and unfetched[-1][0] >= settled_ns:
         unfetched.pop()
     lacking = _lacking(series, covered, wanted, ends_now)
     if live is not None and ends_now and covered and live.number - covered[-1].last > series.step:
