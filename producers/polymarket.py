@@ -217,7 +217,8 @@ class Polymarket(Feed):
     def _take_result(self, token: str, message: wire.ResolvedMessage, event_ns: int, received_ns: int) -> list[Record]:
         outcome = "won" if token == message.winning_asset_id else "lost"
         market = at(self._followed.markets[token], event_ns, received_ns, status="resolved", outcome=outcome)
-        return [*self._followed.news(market), *self._end(token, received_ns)]
+        news = self._followed.news(market)
+        return [*self._end(token, received_ns), *news]
 
     def _of(self, token: str, any_of: bool = False) -> TokenBook | None:
         """The book of a token that is followed; None of one that was, or of one of several; else Rejected."""
@@ -255,9 +256,9 @@ class Polymarket(Feed):
                 if token in self._followed.over:
                     continue
                 self._followed.join(token, market)
-                records += [*self.connects(token, received_ns), *self._followed.news(record)]
-                if record.status == "resolved":
-                    records += self._end(token, received_ns)
+                records += self.connects(token, received_ns)
+                news_of = self._followed.news(record)
+                records += [*(self._end(token, received_ns) if record.status == "resolved" else ()), *news_of]
         for token in self._followed.late(received_ns):
             records += self._end(token, received_ns)
         return records

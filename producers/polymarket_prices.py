@@ -1,6 +1,7 @@
 """The prices that Polymarket settles on, as it relays them: Chainlink's averages over a minute, and their sources.
 
-Wire format: docs.polymarket.com/market-data/websocket/rtds; a channel here is a topic there. Rules:
+Wire format: docs.polymarket.com/market-data/websocket/rtds; a channel here is a topic there. The venue retires these
+topics in favour of PolyBolt, see polymarket_bolt.py, which wants credentials. Rules:
 
 - ``full_accuracy_value`` counts, in Chainlink's topics a whole number of 10^-18, else a decimal; ``value`` only where
   the other is missing. The two must agree to a millionth.
@@ -119,7 +120,7 @@ class PolymarketPrices(Feed):
     def parse(self, frame: str | bytes, received_ns: int) -> Iterator[Record]:
         text = frame[:10] if isinstance(frame, str) else frame[:10].decode("utf-8", "replace")
         if text.upper() == "PONG":
-            return iter(self._alive(received_ns))
+            return iter(self.alive(received_ns))
         if not text:
             return iter(())
         try:
@@ -146,44 +147,57 @@ class PolymarketPrices(Feed):
             return []
         if payload.window_s and payload.window_s * 1000 != topic.window_ms:
             raise Rejected(f"{name} of {symbol} over {payload.window_s} s")
-        symbol += topic.kind
-        latest_ns = self.recent.latest.get(symbol, -1)
-        if payload.value is not None:
-            value = Value(payload.timestamp, payload.value, payload.full_accuracy_value)
-            found = [(value.timestamp * MILLISECOND, exact(value, topic))]
-            if found[0][0] == latest_ns:
-                raise Repeated(f"repeated: {symbol} at {payload.timestamp}")
-            if found[0][0] < latest_ns:
-                raise Rejected(f"late: {symbol} at {payload.timestamp}, after {latest_ns // MILLISECOND}")
+        if payload.value is None:
+            values, alone = payload.data, False
         else:
-            given = sorted((value.timestamp * MILLISECOND, exact(value, topic)) for value in payload.data)
-            found = [(event_ns, price) for event_ns, price in given if event_ns > latest_ns]
-        if any(abs(event_ns - received_ns) > DAY_NS for event_ns, _ in found):
+            values, alone = [Value(payload.timestamp, payload.value, payload.full_accuracy_value)], True
+        found = [(value.timestamp * MILLISECOND, exact(value, topic.chainlink)) for value in values]
+        return self.news(symbol + topic.kind, topic.window_ms, found, received_ns, alone)
+
+    def news(
+        self, symbol: str, window_ms: int, values: Sequence[tuple[int, float]], received_ns: int, alone: bool
+    ) -> list[Record]:
+        """What is new of some values and their times; one that comes alone must be.
+
+        Raises:
+            Rejected: a time lies more than a day away, or the one value is repeated or late.
+
+        """
+        latest_ns = self.recent.latest.get(symbol, -1)
+        if any(abs(event_ns - received_ns) > DAY_NS for event_ns, _ in values):
             raise Rejected(f"{symbol}: a time more than a day from its receipt")
+        if alone and values[0][0] == latest_ns:
+            raise Repeated(f"repeated: {symbol} at {latest_ns // MILLISECOND}")
+        if alone and values[0][0] < latest_ns:
+            raise Rejected(f"late: {symbol} at {values[0][0] // MILLISECOND}, after {latest_ns // MILLISECOND}")
+        found = [(event_ns, value) for event_ns, value in sorted(values) if event_ns > latest_ns]
         if not found:
             return []
         self._priced_ns, self.recent.latest[symbol] = received_ns, found[-1][0]
         records = self.connects(symbol, received_ns)
         instrument = self.connected[symbol]
-        records += [
-            IndexValue(instrument, event_ns, received_ns, price, 0.0, 0.0, topic.window_ms) for event_ns, price in found
-        ]
-        return records
+        return [*records, *(IndexValue(instrument, at, received_ns, value, 0.0, 0.0, window_ms) for at, value in found)]
 
-    def _alive(self, received_ns: int) -> list[Record]:
+    def alive(self, received_ns: int) -> list[Record]:
+        """What an answered ping says.
+
+        Raises:
+            Resubscribe: it is all that has come for too long.
+
+        """
         self._priced_ns = self._priced_ns or received_ns
         if received_ns - self._priced_ns > STALL_NS:
             raise Resubscribe("stall", f"pings are answered, but no price has come since {self._priced_ns}")
         return [Heartbeat(instrument, received_ns, received_ns, 0, 0) for instrument in self.connected.values()]
 
 
-def exact(value: Value, topic: Topic) -> float:
-    """The price to full accuracy.
+def exact(value: Value, whole: bool) -> float:
+    """The price to full accuracy, which ``whole`` counts in 10^-18 unless it has a point.
 
     Raises:
         Rejected: it is none, or differs from the rounded one.
 
-    >>> exact(Value(0, 65048.078902, "65048078902260626000000"), TOPICS["crypto_prices_chainlink"])
+    >>> exact(Value(0, 65048.078902, "65048078902260626000000"), whole=True)
     65048.078902260626
 
     """
@@ -192,7 +206,7 @@ def exact(value: Value, topic: Topic) -> float:
         return value.value
     if not DECIMAL(text):
         raise Rejected(f"full_accuracy_value {text[:50]!r} is not a decimal number")
-    found = float(f"{text}e-18" if topic.chainlink and "." not in text else text)
+    found = float(f"{text}e-18" if whole and "." not in text else text)
     if abs(found - value.value) > 1e-6 * value.value:
         raise Rejected(f"full_accuracy_value {text[:50]} is not the value {value.value}")
     return found

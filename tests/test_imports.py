@@ -60,7 +60,10 @@ RULES: dict[str, Rule] = {
     ),
     "producers/polymarket*.py": (
         VENUE
-        | {f"producers.polymarket_{part}" for part in ("books", "followed", "listing", "markets", "windows", "wire")},
+        | {
+            f"producers.polymarket_{part}"
+            for part in ("books", "followed", "listing", "markets", "prices", "windows", "wire")
+        },
         {*PURE, "msgspec"},
     ),
     "producers/pyth*.py": (VENUE | {"producers.pyth_bars"}, {*PURE, "msgspec"}),

@@ -20,7 +20,8 @@ from schemas.levels import packed, packed_changes
 FRAMES = pathlib.Path(__file__).parent.parent / "frames"
 FEEDS = feeds()
 SIMULATED = {"simulator"}  # its frames are Coinbase's, and made by code that has tests of its own
-UNFILTERED = {"polymarket_prices"}  # its venue refuses filters and sends every symbol
+# One venue refuses filters and sends every symbol, the other wants to know us first.
+UNFILTERED = {"polymarket_prices", "polymarket_bolt"}
 CASES = sorted(path for name in FEEDS for path in (FRAMES / name).glob("*.jsonl"))
 TYPES = {record.__name__: record for record in RECORDS.values()}
 PACKED: dict[str, Callable[[Any], bytes]] = {
