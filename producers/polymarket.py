@@ -12,7 +12,7 @@ polymarket_markets.py. Rules:
   changes. A book whose hash says nothing is given as not verified. See polymarket_books.py.
 - Frames that may hold a change of a book and cannot be read end the connection.
 - ``best_bid_ask`` is not used: each change already echoes the best prices, in an order that is certain.
-- The side of a trade is the taker's.
+- The side of a trade is taken for the taker's: the documents do not say, and other readers of the channel do the same.
 """
 
 import functools
@@ -113,13 +113,13 @@ class Polymarket(Feed):
         return int(timestamp) * 1_000_000 if wire.MILLISECONDS(timestamp) else 0
 
     def parse(self, frame: str | bytes, received_ns: int) -> Iterator[Record]:
-        text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+        text = frame[:100] if isinstance(frame, str) else frame[:100].decode("utf-8", "replace")
         if text == PONG:
             return iter(self._alive(received_ns))
         if text == NOTHING_NEW:
             return iter(())
         if text[:1] not in ("{", "["):
-            raise Rejected(f"not JSON: {text[:100]!r}")
+            raise Rejected(f"not JSON: {text!r}")
         try:
             decoded = wire.FRAME.decode(frame)
         except UNREADABLE as error:
