@@ -3,86 +3,33 @@
 import gzip
 import json
 from collections import Counter
-from typing import Any
 
 import pytest
 
 from processors.gaps import Gaps
 from producers import polymarket_listing as listing
-from producers.feed import Feed, Resubscribe
 from producers.polymarket import Polymarket
-from producers.polymarket_wire import Level, RestBook, digest
 from schemas import Clock, Connect, Depth, Gap, Heartbeat, Market, Record, Rejected, Trade
 from schemas.codec import Codec
 from schemas.levels import unpacked
 from tests.data import recording
+from tests.producers.polymarket import (
+    NOW_NS,
+    SECOND_NS,
+    START_S,
+    SYMBOL,
+    TOKENS,
+    body,
+    book,
+    change,
+    following,
+    kinds,
+    market,
+    parse,
+    subscribed,
+)
 
-SECOND_NS = 1_000_000_000
-START_S = 1_784_850_900  # 2026-07-23 19:55 in New York
-NOW_NS = START_S * SECOND_NS
-SYMBOL = "btc-updown-5m"
-TOKENS = ("11", "22")
 CODEC = Codec()
-
-
-def market(start_s: int = START_S, **changes: Any) -> dict[str, Any]:
-    ends = f"2026-07-24T00:{(start_s - START_S) // 60:02d}:00Z"
-    return {
-        "slug": f"{SYMBOL}-{start_s}",
-        "conditionId": "0x1",
-        "clobTokenIds": json.dumps(TOKENS),
-        "outcomes": '["Up", "Down"]',
-        "endDate": ends,
-        "acceptingOrders": True,
-        "orderMinSize": 5,
-        "orderPriceMinTickSize": 0.01,
-    } | changes
-
-
-def body(*markets: dict[str, Any]) -> bytes:
-    return json.dumps([{"markets": list(markets)}]).encode()
-
-
-def subscribed(*symbols: str) -> Polymarket:
-    feed = Polymarket()
-    feed.subscribe(symbols or (SYMBOL,))
-    return feed
-
-
-def following(cause: str = "start") -> Polymarket:
-    feed = Polymarket(cause)
-    feed.subscribe([SYMBOL])
-    list(feed.answer(f"open:{SYMBOL}", body(market()), NOW_NS))
-    return feed
-
-
-def book(token: str = TOKENS[0], at_ms: int = START_S * 1000, **more: Any) -> str:
-    levels = {"bids": [{"price": "0.4", "size": "10"}], "asks": [{"price": "0.6", "size": "5"}]}
-    return json.dumps(
-        {"event_type": "book", "market": "0x1", "asset_id": token, "timestamp": str(at_ms)} | levels | more
-    )
-
-
-def rest_book(at_ms: int, **more: Any) -> bytes:
-    whole = RestBook("0x1", TOKENS[0], str(at_ms), "", [Level("0.4", "10")], [], "5", "0.01", False, "0.5")
-    answer = {name: getattr(whole, name) for name in whole.__struct_fields__ if name not in ("bids", "asks")}
-    levels = {"bids": [{"price": "0.4", "size": "10"}], "asks": []}
-    return json.dumps(answer | levels | {"hash": digest(whole)} | more).encode()
-
-
-def change(size: str, at_ms: int, token: str = TOKENS[0]) -> str:
-    entry = {"asset_id": token, "price": "0.45", "size": size, "side": "BUY", "best_bid": "0.45", "best_ask": "0.6"}
-    return json.dumps(
-        {"event_type": "price_change", "market": "0x1", "price_changes": [entry], "timestamp": str(at_ms)}
-    )
-
-
-def kinds(records: list[Record]) -> list[str]:
-    return [record.kind if isinstance(record, Depth) else type(record).__name__ for record in records]
-
-
-def parse(feed: Feed, frame: str) -> list[Record]:
-    return list(feed.parse(frame, NOW_NS))
 
 
 # What is asked for.
@@ -199,87 +146,6 @@ def test_every_connection_begins_with_what_ended_the_one_before_it() -> None:
     found = list(Polymarket("stall").parse(book(), NOW_NS))
     assert kinds(found) == ["Connect", "connect", "snapshot"]
     assert [record.cause for record in found if isinstance(record, Connect | Depth)] == ["stall", "stall", ""]
-
-
-# Books.
-
-
-def test_a_resync_fetches_the_book_and_gives_again_what_has_changed_since() -> None:
-    feed = following()
-    feed.fetches(NOW_NS)
-    parse(feed, book())
-    assert feed.resync(TOKENS[0]) == []
-    (fetch,) = feed.fetches(NOW_NS)
-    assert fetch.url == f"https://clob.polymarket.com/book?token_id={TOKENS[0]}"
-    at_ms = START_S * 1000 + 500
-    for number, size in enumerate(("1", "2", "3")):
-        assert parse(feed, change(size, at_ms - 1 + number)) == []
-    found = list(feed.answer(fetch.tag, rest_book(at_ms), NOW_NS))
-    assert kinds(found) == ["snapshot", "delta", "delta"]
-    assert [unpacked(record.bids)[0, 1] for record in found[1:] if isinstance(record, Depth)] == [2, 3]
-    assert [record.verified for record in found if isinstance(record, Depth)] == [True, False, False]
-    assert [fetch.tag for fetch in feed.fetches(NOW_NS + 10 * SECOND_NS)] == []
-
-
-def test_a_book_of_the_channel_ends_the_search_for_one() -> None:
-    feed = following()
-    feed.fetches(NOW_NS)
-    feed.resync(TOKENS[0])
-    parse(feed, change("1", START_S * 1000))
-    assert kinds(parse(feed, book(at_ms=START_S * 1000 + 1))) == ["snapshot"]
-    assert feed.fetches(NOW_NS) == []
-    assert list(feed.answer(f"book:{TOKENS[0]}", rest_book(START_S * 1000), NOW_NS)) == []
-
-
-def test_a_fetched_book_that_cannot_be_used_is_asked_for_again() -> None:
-    feed = following()
-    feed.fetches(NOW_NS)
-    parse(feed, book())
-    feed.resync(TOKENS[0])
-    for odd, reason in [
-        (rest_book(START_S * 1000 - 1), "older than what was seen before"),
-        (rest_book(START_S * 1000, neg_risk=True), "disagrees"),
-        (rest_book(START_S * 1000, asset_id="22"), "where that of 11 was wanted"),
-        (b"<html>", "unreadable book"),
-    ]:
-        with pytest.raises(Rejected, match=reason):
-            list(feed.answer(f"book:{TOKENS[0]}", odd, NOW_NS))
-    assert [fetch.tag for fetch in feed.fetches(NOW_NS + 2 * SECOND_NS)] == [f"book:{TOKENS[0]}"]
-
-
-def test_changes_without_a_book_are_not_kept_for_ever() -> None:
-    feed = following()
-    frame = change("1", START_S * 1000)
-    for _ in range(10_000):
-        assert parse(feed, frame) == []
-    with pytest.raises(Resubscribe, match="10000 changes of polymarket:11 without a book"):
-        parse(feed, frame)
-
-
-@pytest.mark.parametrize("side", ["bids", "asks"])
-@pytest.mark.parametrize("field", ["price", "size"])
-def test_one_flipped_figure_of_a_book_is_noticed_in_its_own_message(side: str, field: str) -> None:
-    whole = RestBook(
-        "0x1", TOKENS[0], str(START_S * 1000), "", [Level("0.4", "10")], [Level("0.6", "5")], "5", "0.01", False, "0.5"
-    )
-    good = json.loads(book(hash=digest(whole), tick_size="0.01", last_trade_price="0.5"))
-    (snapshot,) = parse(following(), json.dumps(good))
-    assert isinstance(snapshot, Depth)
-    assert snapshot.verified
-    good[side][0][field] = "0.5"
-    feed = following()
-    (lost,) = parse(feed, json.dumps(good))
-    assert isinstance(lost, Depth)
-    assert lost.kind == "connect"
-    assert f"book:{TOKENS[0]}" in [fetch.tag for fetch in feed.fetches(NOW_NS)]
-
-
-def test_a_frame_with_one_bad_message_changes_nothing() -> None:
-    feed = following()
-    messages = [json.loads(book()), json.loads(book(at_ms=START_S * 1000, bids=[{"price": "2", "size": "1"}]))]
-    with pytest.raises(Resubscribe, match="not between 0 and 1"):
-        parse(feed, json.dumps(messages))
-    assert parse(feed, change("1", START_S * 1000)) == []  # there is still no book
 
 
 # Real messages and markets.
