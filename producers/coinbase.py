@@ -17,6 +17,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from producers.feed import Feed, Repeated, Resubscribe
+from producers.wire import UNREADABLE, Count
 from schemas import Heartbeat, Record, Rejected, Tick
 
 DAY_NS = 86_400_000_000_000
@@ -26,7 +27,6 @@ MICROSECOND = timedelta(microseconds=1)
 AMOUNT = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE]-?[0-9]{1,2})?", re.ASCII).fullmatch
 PRODUCT = re.compile(r"[A-Z0-9]{1,20}-[A-Z0-9]{1,20}").fullmatch
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -87,7 +87,6 @@ class Timed(msgspec.Struct):
 
 DECODER = msgspec.json.Decoder(TickerMessage | HeartbeatMessage | SubscriptionsMessage | ErrorMessage)
 TIMED = msgspec.json.Decoder(Timed)
-UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 class Coinbase(Feed):

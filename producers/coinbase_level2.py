@@ -21,7 +21,6 @@ import msgspec
 
 from producers.book import Book, Quote, Side
 from producers.coinbase import (
-    UNREADABLE,
     Coinbase,
     ErrorMessage,
     HeartbeatMessage,
@@ -33,7 +32,7 @@ from producers.coinbase import (
 )
 from producers.depths import depth
 from producers.feed import Recent, Resubscribe
-from producers.wire import encoded
+from producers.wire import UNREADABLE, encoded
 from schemas import Record, Rejected, Tick
 
 

@@ -22,9 +22,7 @@ import msgspec
 from producers.agenda import Fetch
 from producers.coinbase import (
     DAY_NS,
-    UNREADABLE,
     Coinbase,
-    Count,
     ErrorMessage,
     HeartbeatMessage,
     Message,
@@ -35,6 +33,7 @@ from producers.coinbase import (
 )
 from producers.feed import Recent, Repeated
 from producers.refill import Missing, Refill
+from producers.wire import UNREADABLE, Count
 from schemas import Record, Rejected, Trade
 
 URL = "https://api.exchange.coinbase.com/products"
