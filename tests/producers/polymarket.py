@@ -54,9 +54,11 @@ def book(token: str = TOKENS[0], at_ms: int = START_S * 1000, **more: Any) -> st
 
 
 def rest_book(at_ms: int, **more: Any) -> bytes:
-    whole = RestBook("0x1", TOKENS[0], str(at_ms), "", [Level("0.4", "10")], [], "5", "0.01", False, "0.5")
+    whole = RestBook(
+        "0x1", TOKENS[0], str(at_ms), "", [Level("0.4", "10")], [Level("0.6", "5")], "5", "0.01", False, "0.5"
+    )
     answer = {name: getattr(whole, name) for name in whole.__struct_fields__ if name not in ("bids", "asks")}
-    levels = {"bids": [{"price": "0.4", "size": "10"}], "asks": []}
+    levels = {"bids": [{"price": "0.4", "size": "10"}], "asks": [{"price": "0.6", "size": "5"}]}
     return json.dumps(answer | levels | {"hash": digest(whole)} | more).encode()
 
 

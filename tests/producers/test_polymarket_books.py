@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from processors.books import Books
 from producers.feed import Resubscribe
 from producers.polymarket_wire import Level, RestBook, digest
-from schemas import Depth, Rejected
+from schemas import Book, Depth, Gap, Record, Rejected
 from schemas.levels import unpacked
 from tests.producers.polymarket import (
     NOW_NS,
@@ -98,3 +99,29 @@ def test_a_frame_with_one_bad_message_changes_nothing() -> None:
     with pytest.raises(Resubscribe, match="not between 0 and 1"):
         parse(feed, json.dumps(messages))
     assert parse(feed, change("1", START_S * 1000)) == []  # there is still no book
+
+
+def test_a_wrong_book_is_invalid_and_in_the_ledger_until_the_fetched_one_has_come() -> None:
+    feed, stage = following(), Books(f"polymarket:{TOKENS[0]}")
+
+    def told(records: list[Record]) -> list[tuple[str, object]]:
+        found = [each for record in records if isinstance(record, Depth) for each in stage.on_event(record)]
+        return [
+            ("valid", each.valid) if isinstance(each, Book) else ("closed", each.to_ns > 0)
+            for each in found
+            if isinstance(each, Book | Gap)
+        ]
+
+    at_ms = START_S * 1000
+    whole = RestBook(
+        "0x1", TOKENS[0], str(at_ms), "", [Level("0.4", "10")], [Level("0.6", "5")], "5", "0.01", False, "0.5"
+    )
+    good = json.loads(book(hash=digest(whole), tick_size="0.01", last_trade_price="0.5"))
+    assert told(parse(feed, json.dumps(good))) == [("valid", True)]
+    good["bids"][0]["size"] = "11"
+    assert told(parse(feed, json.dumps(good))) == [("valid", False), ("closed", False)]
+    assert told(parse(feed, change("7", at_ms + 1000))) == []
+    answered = list(feed.answer(f"book:{TOKENS[0]}", rest_book(at_ms), NOW_NS))
+    assert told(answered) == [("closed", True), ("valid", True), ("valid", True)]
+    top = stage.state.book.best()
+    assert (top.bid, top.bid_size) == (45, 7)
