@@ -178,11 +178,16 @@ def _history(settings: Settings) -> Iterator[Sink]:
 
 
 def _progress() -> Progress:
-    text = TextColumn("{task.description}"), TextColumn("{task.percentage:>5.1f} %")
-    columns = (text[0], BarColumn(), text[1], TimeElapsedColumn(), TimeRemainingColumn())
+    share, rows = TextColumn("{task.percentage:>5.1f} %"), TextColumn("{task.fields[rows]:,} rows")
+    columns = (TextColumn("{task.description}"), BarColumn(), share, rows, TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def _advance(progress: Progress, name: str, wanted: Span) -> Callable[[int], None]:
-    task = progress.add_task(name, total=(wanted[1] - wanted[0]) / SCALE)
-    return lambda time_ns: progress.advance(task, time_ns / SCALE)
+def _advance(progress: Progress, name: str, wanted: Span) -> Callable[[int, int], None]:
+    task = progress.add_task(name, total=(wanted[1] - wanted[0]) / SCALE, rows=0)
+
+    def done(time_ns: int, rows: int) -> None:
+        read = progress.tasks[task].fields["rows"] + rows
+        progress.update(task, advance=time_ns / SCALE, rows=read)
+
+    return done

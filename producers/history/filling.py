@@ -12,23 +12,21 @@ import polars as pl
 
 from consumers.sink import Sink
 from producers.history import zipped
-from producers.history.columns import columns, frame
 from producers.history.journal import Journal
-from producers.history.landing import Landed, Landing
-from producers.history.parts import DAILY, MENDED, MONTHLY, PAGES, Part
+from producers.history.landing import Landing, part_of
+from producers.history.paging import Paging
+from producers.history.parts import DAILY, MONTHLY, Part
 from producers.history.plan import Period, Span, days, months, uncovered
-from producers.history.proof import SETTLED_NS, Live, Proof, gaps, prove
-from producers.history.runs import Hole
-from producers.history.series import OPEN, Series, Stretch
+from producers.history.proof import Live, Proof, gaps, prove
+from producers.history.series import Series
 from producers.history.web import Absent, Failure, Web
 from schemas import Gap, Rejected
 
 ATTEMPTS = 2  # at a file that has its checksum and cannot be read
-ALWAYS_NS = 2**63 - 1
 
 
 class Filling:
-    """A series and how far it is; ``told`` is called with what a user should know, ``done`` with time covered."""
+    """A series and how far it is; ``told`` gets what a user should know, ``done`` time covered and rows read."""
 
     def __init__(
         self,
@@ -38,7 +36,7 @@ class Filling:
         wanted: Span,
         now_ns: int,
         told: Callable[[str], None] = print,
-        done: Callable[[int], None] = lambda time_ns: None,
+        done: Callable[[int, int], None] = lambda time_ns, rows: None,
     ) -> None:
         self.series, self.web, self.now_ns = series, web, now_ns
         self.landing = Landing(data_dir, series)
@@ -66,7 +64,7 @@ class Filling:
                     if zipped.checksum(self.web, self.series.archive(part.name)) != part.sha256:
                         self.tell(f"{part.source} {part.name} was issued again and is fetched again")
                         self._forget(part)
-        self._done(self.wanted[1] - self.wanted[0] - sum(end - begin for begin, end in self.uncovered()))
+        self._done(self.wanted[1] - self.wanted[0] - sum(end - begin for begin, end in self.uncovered()), 0)
 
     def uncovered(self) -> list[Span]:
         """Time of which nothing is known yet."""
@@ -103,7 +101,7 @@ class Filling:
                     self.tell(f"{source} {period.name} cannot be used: {error}")
                     return
             else:
-                self._add(source, landed, (period.from_ns, period.to_ns), name=period.name, sha256=kept.sha256)
+                self._add(part_of(source, landed, (period.from_ns, period.to_ns), None, period.name, kept.sha256))
                 kept.path.unlink()
                 return
 
@@ -114,14 +112,11 @@ class Filling:
             Stopped: the user wants to end.
 
         """
+        paging = Paging(self.series, self.web, self.landing, self.now_ns, self._add)
         try:
             for span in self.uncovered():
-                if self.series.slot_ns:
-                    self._slots(span)
-                else:
-                    self._ids(span)
-            for group in _near(self.prove().unexplained, self.series.page):
-                self._mend(group)
+                paging.cover(span, self.journal.parts)
+            paging.mend(self.prove().unexplained)
         except Absent:
             self.tell("pages: HTTP 404")
         except (Failure, Rejected) as error:
@@ -134,18 +129,18 @@ class Filling:
     def keep(self, proof: Proof, sink: Sink | None = None, database: str = "") -> None:
         """Keep the proof's gaps and, where there is one, put into a database all that it does not have yet."""
         ledger = self.landing.there(Gap)
-        before = zip(ledger["_offset"].to_list(), _records(ledger), strict=True) if len(ledger) else ()
-        numbers, found = gaps(self.series, proof, before)
+        before = list(zip(ledger["_offset"].to_list(), _records(ledger), strict=True)) if len(ledger) else []
+        numbers, found = gaps(self.series, proof, self.wanted, before)
         kept = [self.landing.replace(Gap, numbers, found)] if found else []
         if sink is not None:
             for part in self.journal.missing(database):
-                for batch in self.landing.batches(part):
-                    sink.write([batch])
+                for batches in self.landing.batches(part):
+                    sink.write(batches)
                 self.journal.store(part, database)
             sink.write(kept)
 
     def _possible(self, wanted: Span) -> Span:
-        """What of the time asked for has passed, and is still kept by the venue or already by us."""
+        """What of the time asked for has passed, and is still kept by the venue or already kept by us."""
         begin, end = wanted[0], min(wanted[1], self.now_ns)
         if self.series.keeps_ns:
             kept = [part.from_ns for part in self.journal.parts if part.to_ns > part.from_ns]
@@ -167,114 +162,13 @@ class Filling:
     def _rows(self, path: Path) -> Iterator[pl.DataFrame]:
         for batch in zipped.batches(path, self.series.archive_columns):
             self.web.go_on()
+            self._done(0, len(batch))
             yield self.landing.numbered(self.series.rows(batch))
 
-    def _slots(self, span: Span) -> None:
-        slot_ns = self.series.slot_ns
-        first, end = span[0] // slot_ns, span[1] // slot_ns
-        for begin in range(first, end, self.series.window):
-            left = Stretch(begin, min(begin + self.series.window, end), ALWAYS_NS)
-            rows, duplicates = self._pages(left)
-            settled = min(left.end, (self.now_ns - SETTLED_NS) // slot_ns)
-            reached = max(_after(rows, left.first), settled)
-            if reached > left.first:
-                time = left.first * slot_ns, reached * slot_ns
-                self._land(rows, duplicates, time, (left.first, reached))
-
-    def _ids(self, span: Span) -> None:
-        begin, to_ns = span
-        parts = [part for part in self.journal.parts if part.runs and part.to_ns > part.from_ns]
-        known = [run.last + 1 for part in parts if part.to_ns == begin for run in part.runs]
-        first = max(known) if known else self._located(begin)
-        end = min([run.first for part in parts if part.from_ns >= to_ns for run in part.runs], default=OPEN)
-        while first is not None and begin < to_ns:
-            until_ns = to_ns if end == OPEN else ALWAYS_NS  # between known numbers all is wanted
-            left = Stretch(first, min(first + self.series.window, end), until_ns)
-            rows, duplicates = self._pages(left)
-            after = _after(rows, first)
-            ended = after < left.end or after == end
-            settled = min(to_ns, self.now_ns - SETTLED_NS) if ended else begin
-            covered = max(_time(rows, begin), settled)
-            asked = end if ended and end < OPEN else after
-            if covered > begin:
-                self._land(rows, duplicates, (begin, covered), (first, asked))
-            begin, first = covered, None if ended else after
-
-    def _located(self, time_ns: int) -> int | None:
-        found = self.series.located(self.web.get(self.series.locate(time_ns)))
-        if found is None:
-            self.tell("pages: the venue has nothing since the start")
-        return found
-
-    def _mend(self, group: list[Hole]) -> None:
-        first, end = group[0].expected, group[-1].seen
-        number = pl.col("_offset")
-        missing = pl.any_horizontal((number >= hole.expected) & (number < hole.seen) for hole in group)
-        for begin in range(first, end, self.series.window):
-            left = Stretch(begin, min(begin + self.series.window, end), ALWAYS_NS)
-            rows, duplicates = self._pages(left)
-            self._land(rows.filter(missing), duplicates, (0, 0), left[:2], MENDED)
-
-    def _pages(self, left: Stretch) -> tuple[pl.DataFrame, int]:
-        """The rows of a stretch, each once, and how many came twice."""
-        record = self.series.record
-        frames = [pl.DataFrame(schema=columns(record))]
-        rest: Stretch | None = left
-        while rest is not None:
-            answer = self.series.answer(rest, self.web.get(self.series.fetch(rest), self.series.hosts))
-            if answer.left == rest:
-                raise Failure(f"gives the same page again: {rest}")
-            frames.append(frame(record, answer.records))
-            rest = answer.left
-        number, time = pl.col("_offset"), pl.col("event_ns")
-        rows = self.landing.numbered(pl.concat(frames))
-        rows = rows.filter((number >= left.first) & (number < left.end) & (time < left.to_ns))
-        once = rows.unique("_offset", keep="first", maintain_order=True)
-        return once, len(rows) - len(once)
-
-    def _land(
-        self, rows: pl.DataFrame, duplicates: int, time: Span, asked: tuple[int, int], source: str = PAGES
-    ) -> None:
-        landed = self.landing.write([rows])
-        landed.chain.duplicates += duplicates
-        self._add(source, landed, time, asked)
-
-    def _add(
-        self,
-        source: str,
-        landed: Landed,
-        time: Span,
-        asked: tuple[int, int] | None = None,
-        name: str = "",
-        sha256: str = "",
-    ) -> None:
-        told, (from_ns, to_ns) = landed.chain, time
-        part = Part(source, name, sha256, from_ns, to_ns, asked, told.rows, told.duplicates, told.runs, landed.files)
+    def _add(self, part: Part) -> None:
         self.journal.add(part)
-        self._done(to_ns - from_ns)
-
-
-def _after(rows: pl.DataFrame, first: int) -> int:
-    """The number after the last row's."""
-    return int(rows["_offset"][-1]) + 1 if len(rows) else first
-
-
-def _time(rows: pl.DataFrame, begin: int) -> int:
-    """The moment after the last row's."""
-    return max(int(rows["event_ns"].max()) + 1, begin) if len(rows) else begin  # type: ignore[arg-type]
+        self._done(part.to_ns - part.from_ns, 0 if part.sha256 else part.rows)
 
 
 def _records(rows: pl.DataFrame) -> Iterator[Gap]:
     return (Gap(**row) for row in rows.select(Gap.__struct_fields__).iter_rows(named=True))
-
-
-def _near(holes: list[Hole], page: int) -> Iterator[list[Hole]]:
-    """Holes that a page spans together."""
-    group: list[Hole] = []
-    for hole in holes:
-        if group and hole.seen - group[0].expected > page:
-            yield group
-            group = []
-        group.append(hole)
-    if group:
-        yield group

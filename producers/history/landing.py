@@ -16,7 +16,7 @@ from infra.archive import DAY_NS
 from infra.archive_rows import Wanted
 from producers.history.columns import check, frame
 from producers.history.parts import File, Part
-from producers.history.plan import moment
+from producers.history.plan import Span, moment
 from producers.history.runs import Chain
 from producers.history.series import Series
 from schemas import Record, Rejected
@@ -97,14 +97,19 @@ class Landing:
             if File(piece.first, piece.last) in own:
                 piece.path.unlink()
 
-    def batches(self, part: Part) -> Iterator[Batch]:
-        """The rows of a part, for sinks."""
-        record = self.series.record
+    def batches(self, part: Part) -> Iterator[list[Batch]]:
+        """The rows of a part, for sinks, about ``ROWS`` at a time."""
+        together: list[Batch] = []
         for file in part.files:
-            for rows in self._rows(record, file.first, file.last):
+            for rows in self._rows(self.series.record, file.first, file.last):
                 own = rows.filter(pl.col("_offset").is_between(file.first, file.last))
                 if len(own):
-                    yield batch(record, self.series, own)
+                    together.append(batch(self.series.record, self.series, own))
+                if sum(len(some) for some in together) >= ROWS:
+                    yield together
+                    together = []
+        if together:
+            yield together
 
     def replace(self, record: type[Record], offsets: Sequence[int], records: Sequence[Record]) -> Batch:
         """Keep some few records of another type, in place of those of that type that are there."""
@@ -129,6 +134,14 @@ class Landing:
         path = archive_backfill.keep(self.root, batch(self.series.record, self.series, pl.concat(rows)), _date(day))
         landed.paths.append(path)
         landed.files.append(File(rows[0]["_offset"][0], rows[-1]["_offset"][-1]))
+
+
+def part_of(
+    source: str, landed: Landed, time: Span, asked: tuple[int, int] | None, name: str = "", sha256: str = ""
+) -> Part:
+    """What was landed, as its journal keeps it."""
+    told = landed.chain
+    return Part(source, name, sha256, *time, asked, told.rows, told.duplicates, told.runs, landed.files)
 
 
 def batch(record: type[Record], series: Series, rows: pl.DataFrame) -> Batch:

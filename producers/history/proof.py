@@ -70,8 +70,10 @@ def prove(series: Series, parts: Sequence[Part], wanted: Span, now_ns: int, live
     )
 
 
-def gaps(series: Series, proof: Proof, before: Iterable[tuple[int, Gap]]) -> tuple[list[int], list[Gap]]:
-    """The gap ledger of a proof, by the first number that lacks; what stood there ``before`` and is gone is recovered.
+def gaps(series: Series, proof: Proof, wanted: Span, before: Iterable[tuple[int, Gap]]) -> tuple[list[int], list[Gap]]:
+    """The gap ledger of a proof, by the first number that lacks.
+
+    What stood there ``before`` stays, as recovered where it lies in the stretch ``wanted`` and is found no more.
 
     ``expected`` and ``seen`` are the venue's ids; where it has none they are 0, and the times tell which slots lack.
     """
@@ -81,7 +83,8 @@ def gaps(series: Series, proof: Proof, before: Iterable[tuple[int, Gap]]) -> tup
             found[hole.expected] = _gap(series, cause, hole)
     for number, gap in before:
         if number not in found:
-            found[number] = replace(gap, missed=0, recovered=True)
+            proven = wanted[0] < gap.event_ns and gap.from_ns < wanted[1]
+            found[number] = replace(gap, missed=0, recovered=True) if proven else gap
     return list(found), list(found.values())
 
 

@@ -94,7 +94,7 @@ class Web:
         try:
             self._sent(Fetch("file", url), write, headers)
         except Failure as error:
-            if str(error) != "HTTP 416":
+            if not str(error).startswith("HTTP 416"):
                 raise
             path.unlink(missing_ok=True)  # what is there goes beyond the file, which must be another one by now
             self._sent(Fetch("file", url), write, headers)
@@ -117,6 +117,8 @@ class Web:
                     verdict = judge(response.status_code, response.headers.get("Retry-After", ""), tries, self._pause_s)
                     if verdict.next is Next.TAKE:
                         return take(response)
+                    if verdict.next is Next.ELSEWHERE:
+                        verdict = verdict._replace(reason=_told(verdict.reason, response.read()))
             except httpx2.RequestError as error:
                 verdict = cut(f"{type(error).__name__}: {error}", tries, self._pause_s)
             self._heed(verdict, host)
@@ -126,7 +128,7 @@ class Web:
         if verdict.next is Next.ABSENT:
             raise Absent
         if verdict.next is Next.ELSEWHERE:
-            if verdict.reason in ("HTTP 451", "HTTP 403"):
+            if verdict.reason.startswith(("HTTP 451", "HTTP 403")):
                 self._refused.add(host)
             raise Failure(verdict.reason)
         if verdict.everyone:
@@ -150,3 +152,9 @@ class Web:
 
     def _address(self, url: str) -> str:
         return f"{self._via}/{url.partition('//')[2]}" if self._via else url
+
+
+def _told(reason: str, body: bytes) -> str:
+    """A reason with what the venue says to it."""
+    text = " ".join(body[:200].decode(errors="replace").split())
+    return f"{reason}: {text}" if text else reason
