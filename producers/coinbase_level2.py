@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from producers.book import Book, Quote, Side
+from producers.book import Book, Quote
 from producers.coinbase import (
     Coinbase,
     ErrorMessage,
@@ -27,8 +27,6 @@ from producers.coinbase import (
     Message,
     Moment,
     SubscriptionsMessage,
-    amount,
-    positive,
 )
 from producers.depths import depth
 from producers.feed import Recent, Resubscribe
@@ -123,14 +121,14 @@ class CoinbaseLevel2(Coinbase):
         self.known(product)
         try:
             event_ns = received_ns if message.time is None else self.check(product, message.time, received_ns)
-            bids, asks = ([_level(*level) for level in side] for side in (message.bids, message.asks))
             whole = depth(instrument, event_ns, received_ns, "snapshot", message.bids, message.asks)
         except Rejected as refusal:
             raise Resubscribe("error", f"snapshot of {product}: {refusal}") from refusal
         began: list[Record] = []
         if product not in self._books:
             began = [depth(instrument, event_ns, received_ns, "connect", cause=self.cause)]
-        self._books[product] = Book(bids, asks)
+        sides = ([(Decimal(price), float(size)) for price, size in side] for side in (message.bids, message.asks))
+        self._books[product] = Book(*sides)
         self._resyncing.discard(product)
         return [*self.connects(product, received_ns), *began, whole, *self._quote(product, event_ns, received_ns)]
 
@@ -144,13 +142,15 @@ class CoinbaseLevel2(Coinbase):
             raise Resubscribe("sequence", f"change of {product} before its snapshot")
         try:
             event_ns = self.check(product, message.time, received_ns)
-            changes = [(side, _level(price, size)) for side, price, size in message.changes]
-            bids, asks = ([(p, q) for side, p, q in message.changes if side == name] for name in ("buy", "sell"))
+            bids = [(price, size) for side, price, size in message.changes if side == "buy"]
+            asks = [(price, size) for side, price, size in message.changes if side == "sell"]
             changed = depth(f"{self.name}:{product}", event_ns, received_ns, "delta", bids, asks)
         except Rejected as refusal:
             raise Resubscribe("error", f"change of {product}: {refusal}") from refusal
-        for side, (price, size) in changes:
-            _side(book, side).put(price, size)
+        for price, size in bids:
+            book.bids.put(Decimal(price), float(size))
+        for price, size in asks:
+            book.asks.put(Decimal(price), float(size))
         return [changed, *self._quote(product, event_ns, received_ns)]
 
     def _quote(self, product: str, event_ns: int, received_ns: int) -> list[Record]:
@@ -165,12 +165,3 @@ class CoinbaseLevel2(Coinbase):
         bid, bid_size, ask, ask_size = float(quote.bid), quote.bid_size, float(quote.ask), quote.ask_size
         instrument = f"{self.name}:{product}"
         return [Tick(instrument, event_ns, received_ns, bid, ask, bid_size, ask_size, 0.0, 0.0, "", 0, 0)]
-
-
-def _side(book: Book, side: str) -> Side:
-    return book.bids if side == "buy" else book.asks
-
-
-def _level(price: str, size: str) -> tuple[Decimal, float]:
-    positive("price", price)
-    return Decimal(price), amount("size", size)

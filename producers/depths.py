@@ -35,12 +35,13 @@ def depth(
     (1, 2, 7, 7, -1)
 
     """
-    prices = scaled([price for price, _ in (*bids, *asks)])
-    sizes = scaled([*(size for _, size in (*bids, *asks)), *changes[0], *changes[1]])
-    count = len(bids) + len(asks)
-    levels = list(zip(prices.numbers, sizes.numbers[:count], strict=True))
-    if any(price <= 0 or size < 0 for price, size in levels):
+    both = [*bids, *asks]
+    count = len(both)
+    prices = scaled([price for price, _ in both])
+    sizes = scaled([*(size for _, size in both), *changes[0], *changes[1]])
+    if count and (min(prices.numbers) <= 0 or min(sizes.numbers[:count]) < 0):
         raise Rejected("a level without a positive price or with a negative size")
+    levels = list(zip(prices.numbers, sizes.numbers[:count], strict=True))
     increments = sizes.numbers[count:]
     return Depth(
         instrument=instrument,
@@ -53,10 +54,10 @@ def depth(
         previous_sequence=previous,
         price_decimals=prices.decimals,
         size_decimals=sizes.decimals,
-        bids=packed(levels[: len(bids)]),
-        asks=packed(levels[len(bids) :]),
-        bid_changes=packed_changes(increments[: len(changes[0])]),
-        ask_changes=packed_changes(increments[len(changes[0]) :]),
+        bids=packed(levels[: len(bids)]) if bids else b"",
+        asks=packed(levels[len(bids) :]) if asks else b"",
+        bid_changes=packed_changes(increments[: len(changes[0])]) if changes[0] else b"",
+        ask_changes=packed_changes(increments[len(changes[0]) :]) if changes[1] else b"",
         best_bid=0,
         best_ask=0,
         verified=False,
