@@ -9,7 +9,7 @@ polymarket_markets.py. Rules:
 - A Market is given when something has changed. Tokens found later join on the open connection; those that are over
   leave it: a last Connect says that silence is normal from then on, and what still comes of them is ignored.
 - A book whose hash disagrees is dropped at once and fetched, whose hash must agree; so it is when the tick size
-  changes. A book whose hash says nothing is given as not verified. See polymarket_books.py.
+  changes, or changes come without a book. One whose hash says nothing is given as not verified.
 - Frames that may hold a change of a book and cannot be read end the connection.
 - ``best_bid_ask`` is not used: each change already echoes the best prices, in an order that is certain.
 - The side of a trade is taken for the taker's: the documents do not say, and other readers of the channel do the same.
@@ -33,7 +33,6 @@ from schemas import Connect, Depth, Heartbeat, Record, Rejected, Trade
 BOOK = "https://clob.polymarket.com/book?token_id="
 SYMBOLS_EACH = 10  # of a connection: with what has just ended they have less than 200 tokens
 LISTING_S, BOOK_S = 15.0, 2.0
-LISTINGS = ("open", "closed")
 FOR_EVER_MS = 100 * 365 * 86_400_000
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"  # others may be answered 403
 PONG, NOTHING_NEW = "PONG", "NO NEW ASSETS"
@@ -81,12 +80,8 @@ class Polymarket(Feed):
         return []
 
     def fetches(self, now_ns: int) -> Sequence[Fetch]:
-        found: list[Fetch] = []
-        for fetch in self._agenda.due(now_ns):
-            kind, _, symbol = fetch.tag.partition(":")
-            url = fetch.url or listing.url(symbol, now_ns, closed=kind == "closed")
-            found += [fetch._replace(url=url)] if url else []
-        return found
+        due = [fetch._replace(url=fetch.url or listing.url(fetch.tag, now_ns)) for fetch in self._agenda.due(now_ns)]
+        return [fetch for fetch in due if fetch.url]
 
     def outgoing(self) -> Sequence[str]:
         return self._followed.outgoing()
@@ -179,6 +174,8 @@ class Polymarket(Feed):
         return [functools.partial(self._take_change, token, books[token], depth) for token, depth in depths.items()]
 
     def _take_change(self, token: str, book: TokenBook, depth: Depth) -> list[Record]:
+        if not book.known:
+            self._fetch(token)
         return [*self.connects(token, depth.received_ns), *book.changed(depth)]
 
     def _tick_size(self, message: wire.TickSizeMessage, received_ns: int) -> list[Step]:
@@ -201,8 +198,7 @@ class Polymarket(Feed):
             return []
         event_ns = wire.event_ns(message.timestamp, received_ns)
         price, size = wire.positive(message.price), wire.positive(message.size)
-        side = "buy" if message.side == "BUY" else "sell"
-        trade = Trade(book.instrument, event_ns, received_ns, price, size, side, 0, 0, 0)
+        trade = Trade(book.instrument, event_ns, received_ns, price, size, message.side.lower(), 0, 0, 0)
         return [functools.partial(self._take_trade, message, book, trade)]
 
     def _take_trade(self, message: wire.TradeMessage, book: TokenBook, trade: Trade) -> list[Record]:
@@ -240,7 +236,7 @@ class Polymarket(Feed):
         kind, _, symbol = tag.partition(":")
         if kind == "book":
             return iter(self._fetched(symbol, body, received_ns))
-        if kind not in LISTINGS:
+        if kind not in listing.KINDS:
             raise Rejected(f"an answer to {tag[:50]!r}, which was not asked for")
         found = listing.chosen(symbol, body, self._followed.markets, received_ns)
         if kind == "open" and not found and not (self._followed.over and series(symbol) is None):
@@ -289,10 +285,13 @@ class Polymarket(Feed):
         return self._followed.books[token].lost("sequence", received_ns)
 
     def _fetch(self, token: str) -> None:
-        self._agenda.add(Fetch(f"book:{token}", BOOK + token), BOOK_S)
+        book = self._followed.books[token]
+        if not book.sought:
+            book.sought = True
+            self._agenda.add(Fetch(f"book:{token}", BOOK + token), BOOK_S)
 
     def _list(self, symbols: Sequence[str]) -> list[Record]:
         for symbol in symbols:
-            for kind in LISTINGS:
+            for kind in listing.KINDS:
                 self._agenda.add(Fetch(f"{kind}:{symbol}", ""), LISTING_S)
         return []

@@ -25,6 +25,7 @@ class TokenBook:
     def __init__(self, instrument: str) -> None:
         self.instrument = instrument
         self.known = False
+        self.sought = False  # it is being fetched
         self.min_order_size = ""
         self.neg_risk = False
         self.last_trade_price = ""
@@ -70,7 +71,7 @@ class TokenBook:
 
     def sent(self, message: BookMessage, book: Depth, verified: bool) -> Depth:
         """Take the book of a message."""
-        self.known = True
+        self.known, self.sought = True, False
         self._kept.clear()
         self.tick_size = message.tick_size or self.tick_size
         self.last_trade_price = message.last_trade_price or self.last_trade_price
@@ -93,7 +94,7 @@ class TokenBook:
         later = [change for change in self._kept if change.event_ns >= book.event_ns]
         self._latest_ns = max(book.event_ns, *(change.event_ns for change in later), 0)
         self._kept.clear()
-        self.known = True
+        self.known, self.sought = True, False
         return [msgspec.structs.replace(book, verified=True), *later]
 
     def changed(self, change: Depth) -> list[Depth]:

@@ -21,6 +21,7 @@ GAMMA = "https://gamma-api.polymarket.com"
 SECOND_NS = 1_000_000_000
 AHEAD = 6
 AFTER_S = 600
+KINDS = ("open", "closed")
 SLUG = re.compile(r"[a-z0-9-]{1,200}", re.ASCII).fullmatch
 
 
@@ -51,14 +52,16 @@ def wants(symbol: str, slug: str, now_ns: int) -> bool:
     return slug == symbol or any(window.slug == slug for window in windows(symbol, now_ns))
 
 
-def url(symbol: str, now_ns: int, closed: bool = False) -> str:
-    """Where the markets of a symbol are listed; empty where none can be closed yet.
+def url(tag: str, now_ns: int) -> str:
+    """Where the markets of a symbol are listed, its kind before it; empty where none can be closed yet.
 
-    >>> url("some-slug", 0)
+    >>> url("open:some-slug", 0)
     'https://gamma-api.polymarket.com/markets?closed=false&slug=some-slug'
-    >>> url("btc-updown-5m", 700 * SECOND_NS, closed=True)
+    >>> url("closed:btc-updown-5m", 700 * SECOND_NS)
     'https://gamma-api.polymarket.com/events?closed=true&slug=btc-updown-5m-0&slug=btc-updown-5m-300'
     """
+    kind, _, symbol = tag.partition(":")
+    closed = kind == "closed"
     if series(symbol) is None:
         return f"{GAMMA}/markets?{urlencode({'closed': str(closed).lower(), 'slug': symbol})}"
     wanted = [window for window in windows(symbol, now_ns) if not closed or window.end_s * SECOND_NS <= now_ns]

@@ -66,6 +66,15 @@ def test_a_fetched_book_that_cannot_be_used_is_asked_for_again() -> None:
     assert [fetch.tag for fetch in feed.fetches(NOW_NS + 2 * SECOND_NS)] == [f"book:{TOKENS[0]}"]
 
 
+def test_a_book_that_never_came_is_fetched_when_something_changes_in_it() -> None:
+    feed = following()
+    feed.fetches(NOW_NS)
+    assert parse(feed, change("1", START_S * 1000)) == parse(feed, change("2", START_S * 1000 + 1)) == []
+    (fetch,) = feed.fetches(NOW_NS)
+    assert fetch.tag == f"book:{TOKENS[0]}"
+    assert kinds(list(feed.answer(fetch.tag, rest_book(START_S * 1000 + 1), NOW_NS))) == ["snapshot", "delta"]
+
+
 def test_changes_without_a_book_are_not_kept_for_ever() -> None:
     feed = following()
     frame = change("1", START_S * 1000)
