@@ -38,7 +38,12 @@ class Body:
     body: bytes
 
 
-Fault = Status | Truncated | Body
+@dataclasses.dataclass(frozen=True)
+class Fine:
+    """Answer as it should be."""
+
+
+Fault = Status | Truncated | Body | Fine
 Page = Callable[[Mapping[str, str], bytes], Any]  # query and body of a request to what is answered, as JSON
 
 

@@ -1,16 +1,20 @@
 """Back-fills of Binance's spot trades: files first, pages for the rest, each trade once, nothing lacking in silence."""
 
 import json
+import random
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from producers.binance_rows import trades as live_trades
+from producers.history import landing
+from producers.history import zipped as reading
 from schemas import Gap, Trade
 from tests.producers.history import spot
 from tests.producers.history.run import backfill, digest, kept, moment
-from tests.producers.history.server import Body, Status, Truncated, Venue, serve, zipped
+from tests.producers.history.server import Body, Fine, Status, Truncated, Venue, serve, zipped
 
 LINE = "1000,1.5,2.0,3.0,1735689600000000,True,True"
 DAILY = f"{spot.ARCHIVE}/daily/trades/BTCUSDT/BTCUSDT-trades"
@@ -141,16 +145,23 @@ def test_a_file_that_cannot_be_used_is_told_and_leaves_nothing(venue: Venue, tmp
     assert "cannot be used" in run.told[0]
 
 
-def test_a_file_cut_in_a_later_part_leaves_nothing_of_its_first(venue: Venue, tmp_path: Path) -> None:
-    rows = spot.trades("2025-01-01", 1, 300_000)
-    spot.offer(venue, rows[:2000])
+def test_a_file_cut_in_a_later_part_leaves_nothing_of_its_first(
+    venue: Venue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "ROWS", 1_000)
+    monkeypatch.setattr(reading, "BLOCK", 1 << 16)
+    removed: list[Path] = []
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda path, **more: (removed.append(path), unlink(path, **more))[1])
+    rows = spot.trades("2025-01-01", 1, 20_000)
     spot.offer(venue, rows, daily=["2025-01-01"])
     path = f"{DAILY}-2025-01-01.zip"
     torn = bytearray(venue.files[path])
-    torn[-200_000] ^= 0xFF
+    torn[-20_000] ^= 0xFF
     venue.put(path, bytes(torn))
     venue.always["/api.binance.com"] = Status(403)
     run = backfill(venue, tmp_path, end="2025-01-02")
+    assert any(path.suffix == ".parquet" for path in removed)
     assert ids(tmp_path) == []
     assert not run.whole
     assert any("cannot be used" in text for text in run.told)
@@ -277,3 +288,26 @@ def test_a_symbol_that_was_listed_after_the_start_begins_with_its_first_trade(ve
     assert ids(tmp_path) == list(range(30))
     assert run.whole
     assert moment("2025-01-03") <= run.results[0].proof.covered[0].from_ns
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_files_there_are_every_trade_of_the_venue_comes_once(venue: Venue, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    days = [f"2025-01-{day:02}" for day in range(1, 11)]
+    there = spot.trades("2025-01-01", 10, 40, seed=seed)
+    there = [row for row in there if chance.random() > 0.02]  # else the venue itself has lost it
+    filed = [row for row in there if chance.random() > 0.03]
+    doubled = sorted([*filed, *chance.choices(filed, k=9)], key=lambda row: row.number)
+    spot.offer(venue, doubled, daily=[day for day in days if chance.random() > 0.3])
+    spot.offer(venue, there)
+    hour = f"2025-01-{chance.randrange(5, 11):02}T{chance.randrange(24):02}:30:00"
+    if chance.random() < 0.5:  # the first run fails somewhere, and a later one goes on
+        venue.faults[spot.MAIN] = [*([Fine()] * chance.randrange(6)), *([Status(500)] * 6)]
+        backfill(venue, tmp_path, end="", now=hour)
+    run = backfill(venue, tmp_path, end="", now=hour)
+    last = moment(hour) // 1_000
+    numbers = [row.number for row in there if row.time_us < last]
+    assert ids(tmp_path) == numbers
+    assert run.whole
+    holes = [(one + 1, two) for one, two in pairwise(numbers) if two != one + 1]
+    assert [(hole.expected, hole.seen) for hole in run.results[0].proof.venues] == holes
