@@ -26,6 +26,7 @@ from schemas import Bar, Heartbeat, IndexValue, Record, Rejected
 
 CHANNEL = "deribit_volatility_index"
 INDEX = re.compile(r"[a-z0-9]{1,20}_usd", re.ASCII).fullmatch
+TAG = re.compile(r"bars:([a-z0-9]{1,20}_usd):([0-9]{1,12}):([0-9]{1,12})", re.ASCII).fullmatch
 DAY_MS = 86_400_000
 MINUTE_NS = MINUTE_MS * MILLISECOND
 SETTLED_NS = 5_000_000_000
@@ -92,9 +93,6 @@ class Deribit(Feed):
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         super().subscribe(symbols)
-        if "bars" in self.channels:
-            latest = self.recent.latest
-            self._bars = {symbol: Refill(latest, f"bars:{symbol}", page=500, lag_ns=LAG_NS) for symbol in symbols}
         if CHANNEL not in self.channels:
             return [_request(BEATS, "set_heartbeat", interval=HEARTBEAT_S)]
         wanted = [f"{CHANNEL}.{symbol}" for symbol in symbols]
@@ -122,20 +120,23 @@ class Deribit(Feed):
     def fetches(self, now_ns: int) -> Sequence[Fetch]:
         ended = (now_ns - SETTLED_NS) // MINUTE_NS - 1  # the last minute that has ended, and settled
         fetches = []
-        for symbol, refill in self._bars.items():
-            self.recent.latest.setdefault(f"bars:{symbol}", ended)
+        for symbol in sorted(self.asked) if "bars" in self.channels else ():
+            refill = self._minutes(symbol, ended)
             refill.told(ended, now_ns)
             if missing := refill.due(now_ns):
                 url = deribit_rows.url(symbol, missing.first * MINUTE_MS, (missing.last + 1) * MINUTE_MS - 1)
-                fetches.append(Fetch(f"bars:{symbol}", url))
+                fetches.append(Fetch(f"bars:{symbol}:{missing.first}:{missing.last}", url))
         return fetches
 
     def answer(self, tag: str, body: bytes, received_ns: int) -> Iterator[Record]:
-        kind, _, symbol = tag.partition(":")
-        if kind != "bars" or symbol not in self._bars:
+        asked = TAG(tag)
+        if asked is None:
             raise Rejected(f"an answer to {tag[:50]!r}, which was not asked for")
+        symbol, first, last = asked[1], int(asked[2]), int(asked[3])
         bars = deribit_rows.page(symbol, body, received_ns).bars
-        passed = self._bars[symbol].fetched([(bar.event_ns // MINUTE_NS - 1, bar) for bar in bars], received_ns)
+        refill = self._minutes(symbol, first - 1)
+        refill.told(last, received_ns)  # a recording has the answers alone
+        passed = refill.fetched([(bar.event_ns // MINUTE_NS - 1, bar) for bar in bars], received_ns)
         return iter([*(self.connects(symbol, received_ns) if passed else []), *passed])
 
     def tick(self, now_ns: int) -> Iterator[Record]:
@@ -181,6 +182,14 @@ class Deribit(Feed):
             raise Resubscribe("error", f"subscription refused: {', '.join(refused)}")
         symbols = sorted(self.asked or filter(INDEX, subscribed))
         return [record for symbol in symbols for record in self.connects(symbol, received_ns)]
+
+    def _minutes(self, symbol: str, given: int) -> Refill[Bar]:
+        """Its minutes; where none was given before, ``given`` stands for the last that was."""
+        key = f"bars:{symbol}"
+        self.recent.latest.setdefault(key, given)
+        if symbol not in self._bars:
+            self._bars[symbol] = Refill(self.recent.latest, key, page=500, lag_ns=LAG_NS)
+        return self._bars[symbol]
 
 
 def _request(number: int, method: str, **params: object) -> str:

@@ -132,8 +132,6 @@ class Hyperliquid(Feed):
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         super().subscribe(symbols)
-        if "candle" in self.channels:
-            self._candles = {coin: self._minutes(coin) for coin in symbols}
         widths = {"candle": {"interval": INTERVAL}}
         wanted = [{"type": name, "coin": coin} | widths.get(name, {}) for name in self.channels for coin in symbols]
         return [encoded({"method": "subscribe", "subscription": subscription}) for subscription in wanted]
@@ -238,11 +236,13 @@ class Hyperliquid(Feed):
         if book.time - self._beats.get(coin, 0) >= SECOND_MS:
             self._beats[coin] = book.time
             records.append(Heartbeat(instrument, event_ns, received_ns, 0, 0))
-        return [*records, *(self._candles[coin].passed(book.time, received_ns) if coin in self._candles else [])]
+        if "candle" not in self.channels:
+            return records
+        return [*records, *self._minutes(coin).passed(book.time, received_ns)]
 
     def _closed(self, listed: list[Candle], received_ns: int) -> list[Record]:
         """The venue documents a list of candles and sends one."""
-        minutes = {candle.s: self._candles.get(candle.s) or self._minutes(candle.s) for candle in listed}
+        minutes = {candle.s: self._candles.get(candle.s) or self._begun(candle.s) for candle in listed}
         for candle in listed:
             self._check(candle.s)
             if abs(candle.t - received_ns // MILLISECOND) > DAY_MS:
@@ -254,6 +254,11 @@ class Hyperliquid(Feed):
         return [*self._connects(minutes, received_ns), *bars]
 
     def _minutes(self, coin: str) -> Candles:
+        if coin not in self._candles:
+            self._candles[coin] = self._begun(coin)
+        return self._candles[coin]
+
+    def _begun(self, coin: str) -> Candles:
         return Candles(self.recent.latest, f"candle:{coin}")
 
     def _check(self, coin: str) -> None:

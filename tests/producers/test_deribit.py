@@ -30,6 +30,10 @@ def asked(feed: Feed, now_ns: int) -> list[tuple[int, int]]:
     return [(int(query["start_timestamp"]) // 60_000, int(query["end_timestamp"]) // 60_000) for query in queries]
 
 
+def tag(first: int, last: int) -> str:
+    return f"bars:btc_usd:{first}:{last}"
+
+
 def page(minutes: list[int], continuation: int | None = None) -> bytes:
     rows = [[minute * 60_000, 50.0, 52.0, 49.0, 50.0 + minute % 2] for minute in minutes]
     return json.dumps({"jsonrpc": "2.0", "result": {"data": rows, "continuation": continuation}}).encode()
@@ -81,9 +85,15 @@ def test_a_minute_is_fetched_once_it_has_settled() -> None:
     assert asked(feed, NOON_NS + SETTLED_NS) == []
     assert asked(feed, NOON_NS + MINUTE_NS + SETTLED_NS - 1) == []
     assert asked(feed, NOON_NS + MINUTE_NS + SETTLED_NS) == [(NOON, NOON)]
-    found = list(feed.answer("bars:btc_usd", page([NOON - 1, NOON, NOON + 1]), NOON_NS + MINUTE_NS + SETTLED_NS))
+    found = list(feed.answer(tag(NOON, NOON), page([NOON - 1, NOON, NOON + 1]), NOON_NS + MINUTE_NS + SETTLED_NS))
     assert [type(record) for record in found] == [Connect, Bar]
     assert minutes(found) == [NOON]
+
+
+def test_a_recording_needs_no_more_than_the_answers() -> None:
+    feed, now_ns = Deribit(), NOON_NS + 10 * MINUTE_NS
+    assert minutes(list(feed.answer(tag(NOON, NOON + 1), page([NOON, NOON + 1]), now_ns))) == [NOON, NOON + 1]
+    assert minutes(list(feed.answer(tag(NOON + 2, NOON + 2), page([NOON + 1, NOON + 2]), now_ns))) == [NOON + 2]
 
 
 def test_minutes_missed_between_connections_are_fetched_in_pages_and_come_in_order() -> None:
@@ -92,12 +102,12 @@ def test_minutes_missed_between_connections_are_fetched_in_pages_and_come_in_ord
     asked(subscribed(recent), now_ns)
     feed, later_ns = subscribed(recent, "disconnect"), now_ns + 700 * MINUTE_NS
     assert asked(feed, later_ns) == [(NOON, NOON + 499)]
-    found = list(feed.answer("bars:btc_usd", page(list(range(NOON + 200, NOON + 500)), NOON * 60_000), later_ns))
+    found = list(feed.answer(tag(NOON, NOON + 499), page(list(range(NOON + 200, NOON + 500)), NOON * 60_000), later_ns))
     assert found == []
     assert asked(feed, later_ns) == [(NOON, NOON + 199)]
-    found += feed.answer("bars:btc_usd", page(list(range(NOON, NOON + 200))), later_ns)
+    found += feed.answer(tag(NOON, NOON + 199), page(list(range(NOON, NOON + 200))), later_ns)
     assert asked(feed, later_ns) == [(NOON + 500, NOON + 699)]
-    found += feed.answer("bars:btc_usd", page(list(range(NOON + 500, NOON + 701))), later_ns)
+    found += feed.answer(tag(NOON + 500, NOON + 699), page(list(range(NOON + 500, NOON + 701))), later_ns)
     assert minutes(found) == list(range(NOON, NOON + 700))
 
 
@@ -108,7 +118,7 @@ def test_a_failed_fetch_is_made_again(body: bytes) -> None:
     now_ns += MINUTE_NS
     assert asked(feed, now_ns) == [(NOON, NOON)]
     with pytest.raises(Rejected, match=r"unreadable|neither|venue says"):
-        feed.answer("bars:btc_usd", body, now_ns)
+        feed.answer(tag(NOON, NOON), body, now_ns)
     assert asked(feed, now_ns + LAG_NS) == [(NOON, NOON)]
 
 
@@ -119,6 +129,6 @@ def test_a_value_and_its_bars_belong_to_one_instrument() -> None:
     asked(feed, NOON_NS + SETTLED_NS)
     found = list(feed.parse(json.dumps({"method": "subscription", "params": params}), NOON_NS))
     asked(feed, NOON_NS + MINUTE_NS + SETTLED_NS)
-    found += feed.answer("bars:btc_usd", page([NOON]), NOON_NS + MINUTE_NS + SETTLED_NS)
+    found += feed.answer(tag(NOON, NOON), page([NOON]), NOON_NS + MINUTE_NS + SETTLED_NS)
     assert {record.key for record in found} == {"deribit:btc_usd"}
     assert sum(isinstance(record, Connect) for record in found) == 1
