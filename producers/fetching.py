@@ -108,8 +108,9 @@ class Fetcher:
 
     async def get(self, fetch: Fetch) -> bytes | None:
         """The body of the answer; None where the venue refuses this request. Waits as long as it takes."""
-        host = urlsplit(fetch.url).hostname or ""
+        host = ""
         try:
+            host = _host(fetch.url)
             async for attempt in stamina.retry_context(
                 on=lambda error: self._again(fetch.tag, host, error),
                 attempts=None,
@@ -191,6 +192,13 @@ class Fetcher:
             return True
         self._resting[host] = time.monotonic() + error.rest_s
         return error.rest_s
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError as error:
+        raise Failed(f"not an address: {error}") from error
 
 
 async def _whole(response: httpx2.Response) -> bytes:

@@ -34,7 +34,7 @@ RULES: dict[str, Rule] = {
         )
     },
     "producers/frames.py": ({"schemas", "producers"}, None),
-    "producers/merging.py": ({"schemas", "producers.chains"}, {*PURE, "msgspec"}),
+    "producers/merging.py": ({"schemas", "producers.chains", "producers.joins"}, {*PURE, "msgspec"}),
     "producers/playback.py": (
         {"schemas", *(f"producers.{name}" for name in ("feed", "merging", "session"))},
         PURE,
