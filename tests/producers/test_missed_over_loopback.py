@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import pathlib
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,8 @@ from producers.coinbase_matches import CoinbaseMatches
 from producers.deribit import Deribit
 from producers.extended import Extended
 from producers.feed import Feed
+from producers.frames import Recorder
+from producers.frames import records as played
 from producers.hyperliquid import Hyperliquid
 from producers.transport import Transport
 from schemas import Bar, Clock, Connect, Depth, Gap, Heartbeat, IndexValue, Record, Tick, Trade
@@ -41,14 +44,18 @@ def run(
     channels: Sequence[str] = (),
     *,
     waits: bool = True,
+    keep: pathlib.Path | None = None,
 ) -> tuple[list[Record], Requests]:
-    """Records of a feed, in order, and what clients sent on each connection."""
+    """Records of a feed, in order, and what clients sent on each connection; ``keep`` is where to record it."""
 
     async def running() -> tuple[list[Record], Requests]:
         records: list[Record] = []
         async with Loopback(script, waits=waits) as sockets, HttpVenue(answers) as pages:
             settings: dict[str, Any] = {"url": sockets.url, "fetch_url": pages.url, "clock_interval_ns": 0}
-            transport = Transport(make, [symbol], records.append, channels=channels, backoff=QUICK, **settings)
+            recorder = kept.enter_context(Recorder(keep)) if keep else None
+            transport = Transport(
+                make, [symbol], records.append, channels=channels, backoff=QUICK, recorder=recorder, **settings
+            )
             task = asyncio.create_task(transport.run())
             try:
                 async with asyncio.timeout(20):
@@ -61,7 +68,8 @@ def run(
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    return asyncio.run(running())
+    with contextlib.ExitStack() as kept:
+        return asyncio.run(running())
 
 
 def moment(number: int) -> str:
@@ -95,7 +103,9 @@ def ledger(records: list[Record]) -> list[Gap]:
     return rows
 
 
-def test_trades_missed_over_drops_and_jumps_come_in_order_and_the_ledger_lists_those_the_venue_has_lost() -> None:
+def test_trades_missed_over_drops_and_jumps_come_in_order_and_the_ledger_lists_those_the_venue_has_lost(
+    tmp_path: pathlib.Path,
+) -> None:
     lost = {50, 51}
 
     def page(request: Request) -> Answer:
@@ -120,11 +130,14 @@ def test_trades_missed_over_drops_and_jumps_come_in_order_and_the_ledger_lists_t
         script,
         {"/products/ETH-USD/trades": pages},
         lambda found, _: ids(found)[-1:] == [61],
+        keep=tmp_path / "trades.jsonl",
     )
     assert ids(records) == [number for number in range(10, 62) if number not in lost]
     assert [record.cause for record in records if isinstance(record, Connect)] == ["start", "disconnect", "disconnect"]
     missed = [(row.expected, row.seen, row.missed) for row in ledger(records) if row.missed]
     assert missed == [(50, 52, 2)]
+    again = list(played(tmp_path / "trades.jsonl", CoinbaseMatches, ["ETH-USD"]))
+    assert again[: len(records)] == records
 
 
 def candle(minute: int) -> dict[str, Any]:
@@ -141,7 +154,7 @@ def ends(records: list[Record]) -> list[int]:
     return [record.event_ns // 60_000_000_000 for record in records if isinstance(record, Bar)]
 
 
-def test_minutes_missed_over_a_drop_are_fetched_by_post() -> None:
+def test_minutes_missed_over_a_drop_are_fetched_by_post(tmp_path: pathlib.Path) -> None:
     def candles(request: Request) -> Answer:
         wanted = json.loads(request.body)["req"]
         assert (request.method, wanted["coin"], wanted["interval"]) == ("POST", COIN, "1m")
@@ -154,10 +167,17 @@ def test_minutes_missed_over_a_drop_are_fetched_by_post() -> None:
     ]
     answers: Answers = {"/info": [Answer(500), candles]}
     records, requests = run(
-        Hyperliquid, COIN, script, answers, lambda found, _: ends(found)[-1:] == [MINUTE - 8], ["candle"]
+        Hyperliquid,
+        COIN,
+        script,
+        answers,
+        lambda found, _: ends(found)[-1:] == [MINUTE - 8],
+        ["candle"],
+        keep=tmp_path / "minutes.jsonl",
     )
     assert ends(records) == list(range(MINUTE - 19, MINUTE - 7))
     assert all(json.loads(sent[0])["subscription"]["coin"] == COIN for sent in requests)
+    assert list(played(tmp_path / "minutes.jsonl", Hyperliquid, [COIN]))[: len(records)] == records
 
 
 def test_a_test_request_is_answered_on_the_socket() -> None:
