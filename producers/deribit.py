@@ -19,7 +19,7 @@ import msgspec
 
 from producers import deribit_rows
 from producers.agenda import Fetch
-from producers.feed import Feed, Recent, Repeated, Resubscribe
+from producers.feed import Feed, Recent, Repeated, Resubscribe, Shard
 from producers.refill import Refill
 from producers.wire import MILLISECOND, MINUTE_MS, UNREADABLE, Milliseconds, Price, decoder, encoded
 from schemas import Bar, Heartbeat, IndexValue, Record, Rejected
@@ -90,6 +90,14 @@ class Deribit(Feed):
         super().__init__(cause, recent, channels)
         self._outgoing: list[str] = []
         self._bars: dict[str, Refill[Bar]] = {}
+
+    @classmethod
+    def shards(cls, symbols: Sequence[str], channels: Sequence[str]) -> list[Shard]:
+        """As Feed.shards; raises Rejected for what is no index."""
+        for symbol in symbols:
+            if not INDEX(symbol):
+                raise Rejected(f"{symbol[:50]!r} is no volatility index: write btc_usd or eth_usd")
+        return super().shards(symbols, channels)
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         super().subscribe(symbols)

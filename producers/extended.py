@@ -118,6 +118,10 @@ class Extended(Feed):
 
     @classmethod
     def shards(cls, symbols: Sequence[str], channels: Sequence[str]) -> list[Shard]:
+        """As Feed.shards; raises Rejected for what is no market."""
+        for symbol in symbols:
+            if not MARKET(symbol):
+                raise Rejected(f"{symbol[:50]!r} is no market: they are named as BTC-USD is")
         return [Shard((symbol,), (channel,)) for symbol in symbols for channel in channels]
 
     @classmethod

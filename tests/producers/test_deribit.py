@@ -52,6 +52,11 @@ def test_a_connection_asks_for_heartbeats_and_its_indices() -> None:
     ]
 
 
+def test_what_is_no_index_is_refused_before_any_connection() -> None:
+    with pytest.raises(Rejected, match="'BTC' is no volatility index: write btc_usd or eth_usd"):
+        Deribit.shards(["btc_usd", "BTC"], Deribit.default_channels)
+
+
 def test_a_test_request_is_answered_once() -> None:
     feed = subscribed()
     assert list(feed.parse('{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"test_request"}}', NOON_NS)) == []

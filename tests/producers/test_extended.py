@@ -66,6 +66,11 @@ def test_each_stream_of_each_market_has_a_connection_of_its_own() -> None:
     assert "User-Agent" in Extended.headers
 
 
+def test_what_is_no_market_is_refused_before_any_connection() -> None:
+    with pytest.raises(Rejected, match="'BTC/USD' is no market"):
+        Extended.shards(["BTC/USD"], Extended.default_channels)
+
+
 def test_streams_that_may_say_nothing_for_an_hour_are_no_stall() -> None:
     assert Extended(channels=["funding"]).silence() > 3_600 < Extended(channels=["publicTrades"]).silence()
     assert 60 < Extended(channels=["orderbooks"]).silence() < 120
