@@ -54,9 +54,9 @@ def write(root: Path, table: str, partition: int, date: str, rows: pl.DataFrame)
     make(folder)
     path = folder / f"{partition}-{first}-{last}.parquet"
     unfinished = path.with_suffix(UNFINISHED)
-    table = rows.to_arrow()
+    columns = rows.to_arrow()
     with unfinished.open("wb") as file:
-        pq.write_table(table, file, row_group_size=GROUP, **encoding(table.schema))
+        pq.write_table(columns, file, row_group_size=GROUP, **encoding(columns.schema))
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(path)

@@ -80,6 +80,14 @@ class Batch:
             self, tables=[table for table in tables if len(table)], lineage=self.lineage.take(wanted)
         )
 
+    def part(self, begin: int, end: int) -> "Batch":
+        """The records from index ``begin`` to before ``end``; nothing is copied."""
+        if (begin, end) == (0, len(self)):
+            return self
+        tables = [_slice(table, begin, end) for table in self.tables]
+        lineage = Lineage(*(getattr(self.lineage, field.name)[begin:end] for field in dataclasses.fields(Lineage)))
+        return dataclasses.replace(self, tables=[table for table in tables if len(table)], lineage=lineage)
+
     def frame(self, table: Table) -> pl.DataFrame:
         """A table with all its record's fields, and the lineage columns after them."""
         columns: dict[str, Any] = {"_partition": np.full(len(table), self.partition, np.int64)}
@@ -91,6 +99,12 @@ class Batch:
 def _rows(table: Table, wanted: NDArray[np.bool_], index: NDArray[np.int64]) -> Table:
     columns = {name: _taken(column, wanted) for name, column in table.columns.items()}
     return Table(table.record, index[table.cause[wanted]], table.key[wanted], columns)
+
+
+def _slice(table: Table, begin: int, end: int) -> Table:
+    first, last = np.searchsorted(table.cause, (begin, end)).tolist()
+    columns = {name: column[first:last] for name, column in table.columns.items()}
+    return Table(table.record, table.cause[first:last] - begin, table.key[first:last], columns)
 
 
 def _taken(column: Any, rows: NDArray[Any]) -> Any:

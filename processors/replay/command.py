@@ -1,6 +1,7 @@
 """Command ``replay``: recorded input through the stages, in process, to files, to the history or to a digest.
 
-It reads Kafka, the archive or recorded frames and opens no producer, no venue and no topic for writing.
+All logs advance together, merged by the times at which their records were written. It reads Kafka, the archive or
+recorded frames and opens no producer, no venue and no topic for writing.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from processors.replay.replay import Replay
 from processors.replay.runs import Run
 from processors.replay.sources.asked import Asked, recorded
 from processors.replay.sources.progress import Rate, bar
-from processors.replay.sources.selecting import between, paced
+from processors.replay.sources.selecting import paced
 from processors.replay.tally import Tally
 from processors.replay.tape import Tape
 from processors.stage import name
@@ -43,7 +44,9 @@ class Origin(StrEnum):
 From = Annotated[Origin, typer.Option("--from", help="Where to read: Kafka, the archive, or recorded venue frames.")]
 File = Annotated[Path | None, typer.Option(help="Recording (frames), or folder of the archive (default: ours).")]
 Feed = Annotated[str, typer.Option(help="Feed that reads the frames.")]
-Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="Only this symbol of the recording; repeatable.")]
+Symbols = Annotated[
+    list[str] | None, typer.Option("--symbol", help="Only this symbol of the recording or archive; repeatable.")
+]
 ClockMs = Annotated[int, typer.Option(min=0, help="Put a clock into a recording every so many ms; 0: none.")]
 Start = Annotated[str, typer.Option(help="First event time, e.g. 2025-11-25T18:00 (UTC), or ns since the epoch.")]
 End = Annotated[str, typer.Option(help="Event time to stop before.")]
@@ -75,7 +78,15 @@ def replay(
     """Run recorded input through the stages in process: what they would have given live."""
     settings = load_settings()
     asked = Asked(
-        origin.value, file, feed, tuple(symbol or ()), clock_ms, moment("start", start), moment("end", end), offsets
+        origin.value,
+        file,
+        feed,
+        tuple(symbol or ()),
+        clock_ms,
+        moment("start", start),
+        moment("end", end),
+        offsets,
+        events,
     )
     asked.check()
     factor = _factor(speed)
@@ -107,9 +118,12 @@ def replay(
 
 
 def _runs(asked: Asked, settings: Settings, machine: Replay, rate: Rate, factor: float | None) -> Iterator[Run]:
-    for topic, chain in machine.chains.items():
-        runs = between(recorded(asked, settings, topic, chain, rate), asked.start_ns, asked.end_ns)
-        yield from runs if factor is None else paced(runs, factor, time.monotonic, time.sleep)
+    steps = recorded(asked, settings, machine.chains, rate)
+    return (
+        (run for step in steps for run in step.in_turn())
+        if factor is None
+        else paced(steps, factor, time.monotonic, time.sleep)
+    )
 
 
 def moment(option: str, text: str) -> int | None:

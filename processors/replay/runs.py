@@ -51,10 +51,11 @@ class Run:
 
     def part(self, begin: int, end: int) -> "Run":
         """The records from index ``begin`` to before ``end``; letters go with the first part."""
-        indexes = np.arange(len(self.batch))
+        if (begin, end) == (0, len(self.batch)):
+            return self
         refused = [Unreadable(item.row - begin, item.reason) for item in self.unreadable if begin <= item.row < end]
         return Run(
-            self.batch.only((begin <= indexes) & (indexes < end)),
+            self.batch.part(begin, end),
             lambda wanted: self.raw([index + begin for index in wanted]),
             refused,
             () if begin else self.letters,

@@ -69,6 +69,11 @@ def runs(
                 progress(len(run.batch))
 
 
+def holds(root: Path, topic: str) -> bool:
+    """Whether there is an archive of a topic."""
+    return any((root / record.table).is_dir() for record in TOPICS[topic].records)
+
+
 def partitions(root: Path, topic: str, selection: Selection = EVERYTHING) -> dict[int, int]:
     """The partitions that hold something, and about how many rows of each: offsets that their files span.
 

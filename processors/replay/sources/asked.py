@@ -1,20 +1,27 @@
-"""What a replay is asked to read, checked, and the source that gives it."""
+"""What a replay is asked to read, checked, and the sources that give it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from infra.broker import partition_counts
 from infra.errors import UserError
 from infra.registry import codec
 from infra.settings import Settings
+from processors.replay.merging import Step, alone, merged
 from processors.replay.replay import needs
 from processors.replay.runs import Run
-from processors.replay.sources import archive, frames, kafka
+from processors.replay.sources import archive, backfill, frames, kafka
 from processors.replay.sources.progress import Rate
+from processors.replay.sources.selecting import between
+from processors.stage import stages, writes
 from processors.wiring import StageType
 from producers.feed import feeds
+from schemas.catalogue import TOPICS
+from schemas.columns import Keys
 
+Chains = Mapping[str, Sequence[StageType]]  # by source topic
 STRETCH = re.compile(r"(\d{1,9}):(\d{1,18})-(\d{1,18})?")
 ARCHIVE = "archive"  # folder under data_dir
 
@@ -30,6 +37,7 @@ class Asked(NamedTuple):
     start_ns: int | None = None
     end_ns: int | None = None
     offsets: str = ""
+    whole: bool = False  # all fields of the records, not only those that the columns of the chain need
 
     def check(self) -> None:
         """See that the arguments go together.
@@ -38,10 +46,10 @@ class Asked(NamedTuple):
             UserError: naming the option.
 
         """
-        frames_only = {"--symbol": self.symbols, "--clock-ms": self.clock_ms}
-        for option, value in frames_only.items():
-            if value and self.origin != "frames":
-                raise UserError(f"{option}: goes with --from frames only")
+        if self.clock_ms and self.origin != "frames":
+            raise UserError("--clock-ms: goes with --from frames only")
+        if self.symbols and self.origin == "kafka":
+            raise UserError("--symbol: goes with --from frames or archive")
         if self.offsets and self.origin != "kafka":
             raise UserError("--offsets: goes with --from kafka only")
         if self.file is not None and self.origin == "kafka":
@@ -76,20 +84,66 @@ def stretches(text: str) -> dict[int, tuple[int, int | None]]:
     return found
 
 
-def recorded(asked: Asked, settings: Settings, topic: str, chain: Sequence[StageType], rate: Rate) -> Iterator[Run]:
-    """The runs of one source topic."""
-    if asked.origin == "kafka":
-        reading = kafka.Reading(settings, codec(settings), topic, stretches(asked.offsets), asked.start_ns)
-        rate.total(topic, reading.total)
-        yield from reading.runs(rate.forward)
-    elif asked.origin == "archive":
-        root = asked.file or settings.data_dir / ARCHIVE
-        rate.total(topic, sum(archive.partitions(root, topic).values()))
-        yield from archive.runs(
-            root, topic, needs(chain), archive.Selection(asked.start_ns, asked.end_ns), rate.forward
-        )
-    elif asked.file is not None:
-        if topic != "ticks":
-            raise UserError(f"--stages: frames give the topic ticks, not {topic}")
-        clock_ns = asked.clock_ms * 1_000_000
-        yield from frames.runs(asked.file, feeds()[asked.feed], asked.symbols, clock_ns, rate.reached)
+def recorded(asked: Asked, settings: Settings, chains: Chains, rate: Rate) -> Iterator[Step]:
+    """What the chains of some source topics read: their logs merged by the times of writing.
+
+    Raises:
+        UserError: there is nothing of these topics.
+
+    """
+    if asked.origin == "frames":
+        yield from _frames(asked, chains, rate)
+        return
+    logs = _kafka(asked, settings, chains, rate) if asked.origin == "kafka" else _archive(asked, settings, chains, rate)
+    yield from merged([between(log, asked.start_ns, asked.end_ns) for log in logs])
+
+
+def _frames(asked: Asked, chains: Chains, rate: Rate) -> Iterator[Step]:
+    derived = {record.topic for stage in stages() for record in writes(stage)}
+    if chains.keys() <= derived:
+        raise UserError(f"--stages: frames give the topics that feeds write, not {', '.join(chains)}")
+    path, clock_ns = asked.file or Path(), asked.clock_ms * 1_000_000
+    for chunk in frames.chunks(path, feeds()[asked.feed], asked.symbols, clock_ns, rate.reached):
+        yield alone(between(chunk, asked.start_ns, asked.end_ns))
+
+
+def _kafka(asked: Asked, settings: Settings, chains: Chains, rate: Rate) -> list[Iterator[Run]]:
+    counts, given = partition_counts(settings), stretches(asked.offsets)
+    readings = [
+        kafka.Reading(settings, codec(settings), topic, given, asked.start_ns, only=partition)
+        for topic in sorted(chains)
+        for partition in sorted(given) or range(counts.get(topic, 1))
+    ]
+    rate.total("kafka", sum(reading.total for reading in readings))
+    return [reading.runs(rate.forward) for reading in readings]
+
+
+def _archive(asked: Asked, settings: Settings, chains: Chains, rate: Rate) -> list[Iterator[Run]]:
+    """The partitions of every topic, and what was back-filled of it unless a folder was named."""
+    root = asked.file or settings.data_dir / ARCHIVE
+    selection = archive.Selection(asked.start_ns, asked.end_ns, frozenset(asked.symbols) or None)
+    logs: list[Iterator[Run]] = []
+    total = 0
+    for topic, chain in sorted(chains.items()):
+        fields = None if asked.whole else needs(chain)
+        keys: dict[int, Keys] = {}
+        sizes = archive.partitions(root, topic, selection) if archive.holds(root, topic) else {}
+        for partition, size in sizes.items():
+            total += size
+            own = keys.setdefault(partition, Keys())
+            logs.append(archive.log(root, topic, partition, own, fields, selection))
+        for kind in [] if asked.file else backfill.there(settings.data_dir, topic, selection.names):
+            home = backfill.partition_of(kind.instrument, settings.partitions or TOPICS[topic].partitions)
+            own = keys.setdefault(home, Keys())
+            total += sum(archive.partitions(kind.root, topic, selection).values())
+            logs.append(backfill.log(kind, root, topic, home, own, fields, selection))
+    if not logs and not any(archive.holds(root, topic) for topic in chains):
+        raise UserError(f"{root}: no archive of topic {', '.join(sorted(chains))}")
+    rate.total("archive", total)
+    return [_told(log, rate) for log in logs]
+
+
+def _told(runs: Iterator[Run], rate: Rate) -> Iterator[Run]:
+    for run in runs:
+        rate.forward(len(run.batch))
+        yield run

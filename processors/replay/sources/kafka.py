@@ -18,6 +18,7 @@ from schemas.codec import Codec
 from schemas.columns import Keys
 
 RECORDS = 20_000  # fetched at a time
+ONE_KBYTES = 8_192  # fetched ahead where each partition has a consumer of its own
 POLL_S = 0.5
 TIMEOUT_S = 10.0
 RETRY_S = 0.1
@@ -27,7 +28,7 @@ Offsets = Mapping[int, tuple[int, int | None]]  # first and, where given, end of
 
 
 class Reading:
-    """The stretch of each partition that is to be read.
+    """The stretch of each partition that is to be read, or of the ``only`` one.
 
     Raises:
         UserError: no broker answers, the topic does not exist, or the stretch is not there.
@@ -35,13 +36,21 @@ class Reading:
     """
 
     def __init__(
-        self, settings: Settings, codec: Codec, topic: str, offsets: Offsets | None = None, start_ns: int | None = None
+        self,
+        settings: Settings,
+        codec: Codec,
+        topic: str,
+        offsets: Offsets | None = None,
+        start_ns: int | None = None,
+        only: int | None = None,
     ) -> None:
         self.topic, self._codec = topic, codec
         counts = partition_counts(settings)
         if topic not in counts:
             raise UserError(f"no topic {full_name(settings, topic)} at {settings.brokers}")
-        self._consumer = Consumer(consumer_config(settings, f"{settings.group}-replay", enable_partition_eof=True))
+        more = {} if only is None else {"queued_max_messages_kbytes": ONE_KBYTES}
+        config = consumer_config(settings, f"{settings.group}-replay", enable_partition_eof=True, **more)
+        self._consumer = Consumer(config)
         self._name = full_name(settings, topic)
         given = offsets or {}
         for partition in given:
@@ -49,6 +58,8 @@ class Reading:
                 raise UserError(f"--offsets: topic {topic} has no partition {partition}, only {counts[topic]}")
         firsts = self._at(start_ns, counts[topic])
         wanted = sorted(given) if given else range(counts[topic])
+        if only is not None:
+            wanted = [partition for partition in wanted if partition == only]
         self.stretches = {partition: self._stretch(partition, given, firsts) for partition in wanted}
 
     @property

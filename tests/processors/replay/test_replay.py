@@ -50,7 +50,7 @@ def test_derived_records_have_the_bytes_and_positions_of_a_chain_run_by_hand(eve
         assert batch.partition == 3
         made.setdefault(batch.topic, []).extend(zip(map(Position.parse, headers), values, strict=True))
     assert made == by_hand(STREAM)
-    assert {"buckets", "emas", "jump_losses", "calibrations", "gaps", "dead_letters"} == set(made)
+    assert {"buckets", "emas", "jump_losses", "calibrations", "gaps", "qualities", "dead_letters"} == set(made)
 
 
 @settings(deadline=None, max_examples=15)

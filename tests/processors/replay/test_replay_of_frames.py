@@ -130,7 +130,10 @@ def test_only_the_asked_stretch_is_replayed_from_frames_and_archive_alike(simula
         Archive(tmp_path).write([run.batch])
     begin_ns, end_ns = 1_764_072_060_000_000_000, 1_764_072_120_000_000_000
     want = replayed([replace(run, letters=()) for run in between(runs, begin_ns, end_ns)])
-    assert replayed(between(archive.runs(tmp_path, "ticks", None, archive.Selection(begin_ns, end_ns)), begin_ns, end_ns)) == want
+    assert (
+        replayed(between(archive.runs(tmp_path, "ticks", None, archive.Selection(begin_ns, end_ns)), begin_ns, end_ns))
+        == want
+    )
     times = [row[1] for row in want["emas 0"]]
     assert times
     assert begin_ns < min(times)
