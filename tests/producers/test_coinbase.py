@@ -1,22 +1,11 @@
-"""What the Coinbase feeds promise beyond single frames: connections, repeats, and junk of every kind."""
-
-import json
-import pathlib
-from collections.abc import Iterator
-from typing import Any
+"""What the Coinbase feeds promise beyond single frames: connections and repeats; for junk see test_fuzz.py."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from producers.coinbase import Coinbase
-from producers.coinbase_level2 import CoinbaseLevel2
 from producers.feed import Feed, Recent, Repeated, Resubscribe
 from schemas import Connect, Record, Rejected, Tick
-from schemas.codec import Codec
 from tests.producers.venue import START_NS, heartbeat, subscriptions, ticker
-
-FRAMES = pathlib.Path(__file__).parent.parent / "frames"
 
 
 def parse(feed: Feed, frame: str | bytes) -> list[Record]:
@@ -83,100 +72,6 @@ def test_a_frame_of_5_megabytes_is_refused_or_read_as_any_other() -> None:
     with pytest.raises(Rejected, match="unreadable"):
         parse(Coinbase(), "[" * 5_000_000)
     assert len(parse(Coinbase(), ticker(1, padding="x" * 5_000_000))) == 2
-
-
-# The fuzz: frames of the fixtures, bent in every way that a broken venue, proxy or attacker might.
-
-
-def fixtures(name: str) -> list[str]:
-    return [
-        line["msg"] if isinstance(line["msg"], str) else json.dumps(line["msg"])
-        for path in sorted((FRAMES / name).glob("*.jsonl"))
-        for line in map(json.loads, path.read_text().splitlines())
-    ]
-
-
-ODD = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.sampled_from([2**63, -(2**63), 10**40, 1e308]),
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.text(max_size=20),
-    st.sampled_from(["nan", "inf", "-0", "0", "1e5", "1e-99", "٣", "1_0", " 1", "9" * 400, "ETH-USD", "\ud800"]),
-    st.recursive(
-        st.integers(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner)
-    ),
-)
-
-
-def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for step, item in inner:
-        yield (*at, step)
-        yield from paths(item, (*at, step))
-
-
-@st.composite
-def bent(draw: st.DrawFn, name: str) -> str | bytes:
-    text = draw(st.sampled_from([frame for frame in FIXTURES[name] if frame]))
-    kind = draw(st.sampled_from(["bytes", "cut", "value", "missing", "extra"]))
-    try:
-        message = json.loads(text)
-    except ValueError:
-        kind = "bytes"
-    if kind == "bytes":
-        data = bytearray(text.encode())
-        for _ in range(draw(st.integers(1, 4))):
-            data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
-        return bytes(data)
-    if kind == "cut":
-        return text[: draw(st.integers(0, len(text)))]
-    places = list(paths(message))
-    if kind == "extra" or not places:
-        return json.dumps([message, draw(ODD)] if isinstance(message, list) else message | {draw(st.text()): draw(ODD)})
-    *way, last = draw(st.sampled_from(places))
-    target = message
-    for step in way:
-        target = target[step]
-    if kind == "missing":
-        del target[last]
-    else:
-        target[last] = draw(ODD)
-    return json.dumps(message)
-
-
-FIXTURES = {name: fixtures(name) for name in ("coinbase", "coinbase_level2")}
-CODEC = Codec()
-
-
-def check_survives(feed: Feed, odd: list[str | bytes]) -> None:
-    for frame in odd:
-        try:
-            records = list(feed.parse(frame, START_NS))
-        except (Rejected, Resubscribe):
-            continue
-        assert feed.sent_ns(frame) >= 0
-        for record in records:
-            assert CODEC.decode(CODEC.encode(record)) == record
-
-
-@given(st.lists(bent("coinbase"), min_size=1, max_size=5))
-def test_bent_frames_of_the_ticker_feed_are_refused_or_give_valid_records(odd: list[str | bytes]) -> None:
-    check_survives(Coinbase(), odd)
-
-
-@given(st.lists(bent("coinbase_level2"), min_size=1, max_size=8))
-def test_bent_frames_of_the_book_feed_are_refused_or_give_valid_records(odd: list[str | bytes]) -> None:
-    feed = CoinbaseLevel2()
-    list(feed.parse('{"type":"snapshot","product_id":"ETH-USD","bids":[["10","1"]],"asks":[["10.1","2"]]}', START_NS))
-    check_survives(feed, odd)
-
-
-@given(st.binary(max_size=200) | st.text(max_size=200))
-def test_arbitrary_frames_are_refused(frame: str | bytes) -> None:
-    with pytest.raises(Rejected):
-        parse(Coinbase(), frame)
 
 
 def test_heartbeats_and_trades_of_two_products_stay_apart() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import pathlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -154,7 +155,7 @@ def test_an_old_link_that_dies_before_its_successor_is_up_leaves_a_gap_that_is_t
     assert chain(records) == [*told[0], "snapshot", "deltas", "connect disconnect"]
     numbers = trades(records)
     assert numbers == sorted(set(numbers))
-    assert sum(later != earlier + 1 for earlier, later in zip(numbers, numbers[1:], strict=False)) == 1
+    assert sum(later != earlier + 1 for earlier, later in itertools.pairwise(numbers)) == 1
 
 
 def test_a_successor_that_dies_while_it_takes_over_is_tried_again() -> None:

@@ -77,7 +77,7 @@ def value(last: float) -> Callable[[list[Record]], bool]:
 
 
 def test_each_event_is_a_frame_and_comments_are_none() -> None:
-    pieces = [": hello\n\n", "data: 1\n\n", "event: price\nid: 7\ndata: 2\r\n\r\n", "data: ju", "nk\n\ndata:3\n\n", 1.0]
+    pieces: list[str | float] = [": hello\n\n", "data: 1\n\n", "event: price\nid: 7\ndata: 2\r\n\r\n", "data: ju", "nk\n\ndata:3\n\n", 1.0]
     records, venue = run([Events(pieces)], value(3))
     assert told(records) == ["start", 1.0, 2.0, "not a number", 3.0]
     (request,) = venue.requests
@@ -87,7 +87,7 @@ def test_each_event_is_a_frame_and_comments_are_none() -> None:
 
 
 def test_a_stream_that_ends_or_breaks_or_is_refused_comes_again() -> None:
-    script = [Events(["data: 1\n\n"]), Answer(503), Answer(body=b"text"), Events(["data: 2\n\n", "data: 3\n\n", 1.0])]
+    script: list[Answer | Events] = [Events(["data: 1\n\n"]), Answer(503), Answer(body=b"text"), Events(["data: 2\n\n", "data: 3\n\n", 1.0])]
     records, venue = run(script, value(3))
     assert told(records) == ["start", 1.0, "disconnect", 2.0, 3.0]
     assert len(venue.requests) == 4
@@ -95,14 +95,14 @@ def test_a_stream_that_ends_or_breaks_or_is_refused_comes_again() -> None:
 
 def test_a_silent_stream_is_given_up_as_a_stall_though_comments_come() -> None:
     began = time.monotonic()
-    comments = [piece for _ in range(20) for piece in (": still here\n\n", 0.05)]
+    comments: list[str | float] = [piece for _ in range(20) for piece in (": still here\n\n", 0.05)]
     records, _ = run([Events(["data: 1\n\n", *comments]), Events(["data: 2\n\n", 1.0])], value(2), silence_s=0.3)
     assert told(records) == ["start", 1.0, "stall", 2.0]
     assert 0.3 <= time.monotonic() - began < 2.0
 
 
 def test_a_stream_that_says_stop_is_left_alone_for_long() -> None:
-    script = [Answer(429, headers={"Retry-After": "1"}), Events(["data: 1\n\n", 1.0])]
+    script: list[Answer | Events] = [Answer(429, headers={"Retry-After": "1"}), Events(["data: 1\n\n", 1.0])]
     _, venue = run(script, value(1))
     assert venue.requests[1].at - venue.requests[0].at >= 0.99
 
