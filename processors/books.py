@@ -26,14 +26,14 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from processors.online.levels import Levels, Unusable
-from processors.online.order_book import Best, OrderBook
+from processors.online.order_book import Best, OrderBook, scaled
 from processors.online.update_chain import BROKEN, KNOWN, NEXT, UpdateChain
 from processors.stage import Stage
 from schemas import Book, Depth, Gap, Rejected, Resync, Top
 
 MILLISECOND = 1_000_000
 SCARCE = 0.25  # of a cut snapshot's levels left: time to ask for another
-NO_BEST = Best(0, 0, 0, 0)
+NO_BEST: Best = (0, 0, 0, 0)
 NEVER = -1  # no stretch of event time
 
 
@@ -142,7 +142,7 @@ class Books(Stage[Depth, Book | Top | Resync | Gap]):
             "book": OrderBook.restored(self.options.levels, snapshot["book"]),
             "chain": UpdateChain(**snapshot["chain"]),
             "gap": None if gap is None else OpenGap(**gap),
-            "top": Best(*snapshot["top"]),
+            "top": tuple(snapshot["top"]),
             "top_decimals": tuple(snapshot["top_decimals"]),
         }
         self.state = BookState(**snapshot | nested)
@@ -251,7 +251,8 @@ class Books(Stage[Depth, Book | Top | Resync | Gap]):
         decimals = (book.price_decimals, book.size_decimals)
         if decimals != state.top_decimals:
             digits = [after - before for after, before in zip(decimals, state.top_decimals, strict=True)]
-            state.top, state.top_decimals = state.top.scaled(*digits) if min(digits) >= 0 else NO_BEST, decimals
+            state.top = scaled(state.top, *digits) if min(digits) >= 0 else NO_BEST
+            state.top_decimals = decimals
         if fresh or best != state.top:
             state.top = best
             yield self._top(event, best)

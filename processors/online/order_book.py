@@ -29,18 +29,7 @@ REASONS = {
 }
 
 
-class Best(NamedTuple):
-    """The best level of each side; zeros for an empty one."""
-
-    bid: int
-    bid_size: int
-    ask: int
-    ask_size: int
-
-    def scaled(self, price_digits: int, size_digits: int) -> "Best":
-        """The same levels with so many more decimals."""
-        price, size = 10**price_digits, 10**size_digits
-        return Best(self.bid * price, self.bid_size * size, self.ask * price, self.ask_size * size)
+Best = tuple[int, int, int, int]  # price and size of the best bid and of the best ask; zeros for an empty side
 
 
 class View(NamedTuple):
@@ -58,7 +47,7 @@ class OrderBook:
 
     >>> book = OrderBook(10, Levels(1, 0, np.array([100, 5, 99, 7]), np.array([101, 2])))
     >>> book.apply(Levels(0, 0, np.array([10, 0]), np.array([11, 4])))
-    (True, Best(bid=99, bid_size=7, ask=101, ask_size=2))
+    (True, (99, 7, 101, 2))
     """
 
     def __init__(self, limit: int, levels: Levels | None = None) -> None:
@@ -95,23 +84,27 @@ class OrderBook:
             Unusable: they cannot be applied.
 
         """
+        price_decimals, size_decimals, bids, asks, bid_changes, ask_changes = levels
         price_factor = size_factor = 1
-        if levels.price_decimals != self.price_decimals or levels.size_decimals != self.size_decimals:
+        if price_decimals != self.price_decimals or size_decimals != self.size_decimals:
             _check_decimals(levels)
-            self.refine(levels.price_decimals, levels.size_decimals)
-            price_factor = _power(self.price_decimals - levels.price_decimals)
-            size_factor = _power(self.size_decimals - levels.size_decimals)
-        self._room -= len(levels.bids) + len(levels.asks)
+            self.refine(price_decimals, size_decimals)
+            price_factor = _power(self.price_decimals - price_decimals)
+            size_factor = _power(self.size_decimals - size_decimals)
+        self._room -= len(bids) + len(asks)
         if self._room < 0:
-            self._make_room(len(levels.bids) + len(levels.asks))
-        outcome, close, *best = ladder.take(self.sides, self.marks, *levels[2:], price_factor, size_factor, self.limit)
+            self._make_room(len(bids) + len(asks))
+        outcome, close, bid, bid_size, ask, ask_size = ladder.take(
+            self.sides, self.marks, bids, asks, bid_changes, ask_changes, price_factor, size_factor, self.limit
+        )
         if outcome != GOOD:
             raise Unusable(*REASONS[outcome])
-        return close, Best(*best)
+        return close, (bid, bid_size, ask, ask_size)
 
     def best(self) -> Best:
         """The best level of each side."""
-        return Best(*ladder.best(self.sides, self.marks))
+        bid, bid_size, ask, ask_size = ladder.best(self.sides, self.marks)
+        return bid, bid_size, ask, ask_size
 
     def view(self, bps: float) -> View:
         """The levels near the best, and the sums of price times size within ``bps`` basis points of the mid."""
@@ -140,7 +133,7 @@ class OrderBook:
             Unusable: they do not hold.
 
         """
-        bid, ask = best.bid, best.ask
+        bid, _, ask, _ = best
         if bid > ask > 0:
             raise Unusable(f"bid {bid} above ask {ask}", "crossed")
         if told_bid or told_ask:
@@ -226,6 +219,13 @@ class OrderBook:
             self.sides = larger
         # At the limit room is made by what is worst, so there always is some.
         self._room = LARGEST if self.sides.shape[2] == self.limit else 2 * (self.sides.shape[2] - most) - numbers
+
+
+def scaled(best: Best, price_digits: int, size_digits: int) -> Best:
+    """The same levels with so many more decimals."""
+    bid, bid_size, ask, ask_size = best
+    price, size = 10**price_digits, 10**size_digits
+    return bid * price, bid_size * size, ask * price, ask_size * size
 
 
 def _check_decimals(levels: Levels) -> None:
