@@ -21,6 +21,7 @@ from producers.history.proof import Live, Proof, gaps, prove
 from producers.history.series import Series
 from producers.history.web import Absent, Failure, Web
 from schemas import Gap, Rejected
+from schemas.catalogue import DAY_MS, RETENTION_DAYS, TOPICS
 
 ATTEMPTS = 2  # at a file that has its checksum and cannot be read
 
@@ -133,10 +134,10 @@ class Filling:
         numbers, found = gaps(self.series, proof, self.wanted, before)
         kept = [self.landing.replace(Gap, numbers, found)] if found else []
         if sink is not None:
-            for part in self.journal.missing(database):
+            for part in self.journal.missing(database, self.now_ns - _kept_ns(self.series)):
                 for batches in self.landing.batches(part):
                     sink.write(batches)
-                self.journal.store(part, database)
+                self.journal.store(part, database, self.now_ns)
             sink.write(kept)
 
     def _possible(self, wanted: Span) -> Span:
@@ -172,3 +173,8 @@ class Filling:
 
 def _records(rows: pl.DataFrame) -> Iterator[Gap]:
     return (Gap(**row) for row in rows.select(Gap.__struct_fields__).iter_rows(named=True))
+
+
+def _kept_ns(series: Series) -> int:
+    """How long the history keeps the records of a series after they were stored; see infra/tables.py."""
+    return (TOPICS[series.record.topic].retention_ms or RETENTION_DAYS * DAY_MS) * 1_000_000

@@ -29,6 +29,7 @@ class Stored(msgspec.Struct, tag="stored", frozen=True):
 
     part: int
     database: str
+    at_ns: int
 
 
 LINE = msgspec.json.Decoder(Part | Lost | Stored)
@@ -49,7 +50,7 @@ class Journal:
         self._lock = threading.Lock()
         self._all: list[Part] = []
         self._lost: set[int] = set()
-        self._stored: set[tuple[int, str]] = set()
+        self._stored: dict[tuple[int, str], int] = {}
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -80,16 +81,16 @@ class Journal:
         """A part is no longer there."""
         self._write(Lost(self._number(part)))
 
-    def store(self, part: Part, database: str) -> None:
-        """A database has a part."""
-        self._write(Stored(self._number(part), database))
+    def store(self, part: Part, database: str, at_ns: int) -> None:
+        """A database has a part, since some time."""
+        self._write(Stored(self._number(part), database, at_ns))
 
-    def missing(self, database: str) -> list[Part]:
-        """The parts that a database does not have."""
+    def missing(self, database: str, since_ns: int) -> list[Part]:
+        """The parts that a database does not have, or had from before a time on."""
         return [
             part
             for number, part in enumerate(self._all)
-            if number not in self._lost and (number, database) not in self._stored
+            if number not in self._lost and self._stored.get((number, database), -1) < since_ns
         ]
 
     def _number(self, part: Part) -> int:
@@ -108,4 +109,4 @@ class Journal:
         elif isinstance(line, Lost):
             self._lost.add(line.part)
         else:
-            self._stored.add((line.part, line.database))
+            self._stored[line.part, line.database] = line.at_ns

@@ -32,10 +32,10 @@ def show(console: Console, results: Sequence[Result], told: Sequence[str]) -> No
         table.add_row(*_row(result))
     console.print(table)
     for text in told:
-        console.print(f"told: {text}", highlight=False, markup=False)
+        console.print(f"told: {text}", highlight=False, markup=False, soft_wrap=True)
     for result in results:
         for line in lines(result):
-            console.print(line, highlight=False, markup=False)
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def lines(result: Result) -> list[str]:

@@ -57,7 +57,7 @@ def fetched(web: Web, url: str, folder: Path) -> Kept:
             unfinished.rename(path)
             return Kept(path, wanted)
         unfinished.unlink()
-    raise Failure(f"has the SHA-256 {found} and should have {wanted}, {TRIES} times")
+    raise Failure(f"has the SHA-256 {found[:16]}… where its .CHECKSUM says {wanted[:16]}…, {TRIES} times")
 
 
 def checksum(web: Web, url: str) -> str:

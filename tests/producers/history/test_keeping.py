@@ -54,6 +54,8 @@ def test_what_a_run_kept_goes_into_the_history_once_now_or_later(
     assert found.drop("_cause_topic").equals(ours.select(Trade.__struct_fields__))
     assert found["_cause_topic"].unique().to_list() == ["history:binance:BTCUSDT:trades"]
     assert query(history.client, "SELECT count() AS rows FROM trades")["rows"].to_list() == [179]
+    backfill(venue, tmp_path, sink=history, now="2025-03-20T12:00:00")  # when what was stored then is stored no more
+    assert query(history.client, "SELECT count() AS rows FROM trades FINAL")["rows"].to_list() == [179]
     gaps = query(history.client, "SELECT expected, seen, missed, cause FROM gaps FINAL")
     assert gaps.rows() == [(1_070, 1_071, 1, "venue")]
 
