@@ -24,7 +24,7 @@ def test_a_derived_topic_is_one_schema_and_one_file(tmp_path: Path) -> None:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests").mkdir()
     shutil.copytree(ROOT / "tests" / "conformance", tmp_path / "tests" / "conformance")
-    for name in ("__init__.py", "streams.py"):
+    for name in ("__init__.py", "book_venue.py", "raws.py", "streams.py"):
         shutil.copy(ROOT / "tests" / name, tmp_path / "tests" / name)
     (tmp_path / "schemas" / "spreads.avsc").write_text(blocks("adding-a-stage.md", "json")[0])
     (tmp_path / "processors" / "spreads.py").write_text(blocks("adding-a-stage.md", "python")[0])
@@ -53,3 +53,7 @@ def test_a_feed_is_one_file_and_its_frames(tmp_path: Path) -> None:
 
     tests = "tests/producers/test_frames_of_feeds.py"
     run("-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", tests, "-k", "okx", cwd=tmp_path)
+
+
+def test_levels_of_a_book_are_read_as_the_guide_says(tmp_path: Path) -> None:
+    run("-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{blocks('order-books.md', 'python')[0]}", cwd=tmp_path)
