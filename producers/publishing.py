@@ -16,7 +16,8 @@ from infra import logs, metrics
 from infra.publisher import Publisher
 from producers.clock import Clocks
 from producers.transport import Transport
-from schemas import DeadLetter, Record
+from schemas import DeadLetter, Record, Rejected
+from schemas.letters import dead_letter
 
 POLL_S = 0.25
 SLOW_S = 0.05  # publishing takes microseconds; this long means that it had to wait for room
@@ -30,12 +31,19 @@ class Outlet:
     def __init__(self, publisher: Publisher, feed: str) -> None:
         self.waits = 0
         self._publisher = publisher
+        self._feed = feed
         self._slowed = metrics.SLOWED.labels(feed)
 
     def __call__(self, record: Record) -> None:
-        """Publish a record; a Clock goes into every partition."""
+        """Publish a record, as a dead letter where it breaks its schema; a Clock goes into every partition."""
         began = time.perf_counter()
-        self._publisher.publish(record)
+        try:
+            self._publisher.publish(record)
+        except Rejected as refusal:
+            log.error("the feed made a record that is none", feed=self._feed, record=record, reason=str(refusal))
+            metrics.DEAD_LETTERS.labels(self._feed, "codec").inc()
+            payload = repr(record).encode()
+            self._publisher.publish(dead_letter(self._feed, "codec", str(refusal), payload, time.time_ns()))
         waited_s = time.perf_counter() - began
         if waited_s > SLOW_S:
             self.waits += 1

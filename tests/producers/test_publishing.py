@@ -18,7 +18,8 @@ from producers import publishing
 from producers.backoff import Backoff
 from producers.coinbase import Coinbase
 from producers.transport import Transport
-from schemas import Clock, Connect, Heartbeat, Record, Tick
+from schemas import Clock, Connect, DeadLetter, Heartbeat, Record, Tick, Trade
+from schemas.codec import Codec
 from tests.loopback import Loopback
 from tests.producers import venue
 from tests.producers.test_transport import heartbeat, ticker
@@ -103,6 +104,26 @@ def test_waiting_for_room_slows_the_feed_and_is_counted(monkeypatch: pytest.Monk
         outlet(Clock(event_ns))
     assert outlet.waits == 2
     assert kept.records == [Clock(1), Clock(2)]
+
+
+def test_a_record_that_breaks_its_schema_becomes_a_dead_letter_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept, codec = Kept(), Codec()
+
+    def checked(record: Record) -> None:
+        codec.encode(record)
+        kept.records.append(record)
+
+    monkeypatch.setattr(kept, "publish", checked)
+    outlet = publishing.Outlet(as_publisher(kept), "coinbase")
+    for size in (0.0, 1.0):
+        outlet(Trade("coinbase:ETH-USD", 1, 1, 1.0, size, "buy", 1, 1, 1))
+    letter, trade = kept.records
+    assert isinstance(letter, DeadLetter)
+    assert (letter.source, letter.by) == ("coinbase", "codec")
+    assert "Trade.size is 0.0" in letter.reason
+    assert isinstance(trade, Trade)
 
 
 def test_played_records_are_published_until_they_end() -> None:
