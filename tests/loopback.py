@@ -70,6 +70,7 @@ class Loopback:
         self._script = script
         self._waits = waits
         self._server: Server | None = None
+        self._admitted: dict[ServerConnection, Sequence[Action]] = {}
 
     async def __aenter__(self) -> "Loopback":
         self._server = await serve(
@@ -96,6 +97,7 @@ class Loopback:
         self.attempts.append(time.monotonic())
         current = self._current()
         if not isinstance(current, Refuse):
+            self._admitted[connection] = current
             return None
         status = http.HTTPStatus(current.status)
         headers = Headers({"Retry-After": current.retry_after} if current.retry_after else {})
@@ -104,8 +106,7 @@ class Loopback:
         return Response(status.value, status.phrase, headers)
 
     async def _play(self, connection: ServerConnection) -> None:
-        actions = self._current()
-        assert not isinstance(actions, Refuse)
+        actions = self._admitted.pop(connection)
         requests: list[str | bytes] = []
         self.requests.append(requests)
         try:
