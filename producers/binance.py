@@ -11,8 +11,8 @@ what becomes of it. Rules:
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
 
 from producers.agenda import Fetch
 from producers.binance_rising import Klines, Trades
@@ -24,9 +24,10 @@ from schemas import Record, Rejected
 
 STREAMS_MOST = 1_024  # on a connection
 REQUEST_MOST = 256  # streams in one request
-HEADS_MOST = 4 * STREAMS_MOST
+ROUTES_MOST = 4 * STREAMS_MOST
 SYMBOL = re.compile(r"[\w.-]{1,40}").fullmatch
 
+Route = tuple[Callable[[str | bytes], Any], Callable[[Any, int], list[Record]], Stream]  # decode, take, whose they are
 Channels = dict[str, tuple[type[Stream], Page]]  # what a channel's messages become, and where more of them are
 
 
@@ -66,7 +67,7 @@ trade_id=7, first_id=7, last_id=7)
         super().__init__(cause, recent, channels)
         self._requests: dict[int, list[str]] = {}  # symbols by the request that names them
         self.opened: dict[str, Stream] = {}  # by name
-        self._heads: dict[str | bytes, Stream] = {}  # by what frames begin with, up to the first comma
+        self._routes: dict[str | bytes, Route] = {}  # by what frames begin with, up to the first comma
         self._wanting: dict[str, Stream] = {}  # streams that want something fetched
 
     @classmethod
@@ -97,17 +98,18 @@ trade_id=7, first_id=7, last_id=7)
 
     def parse(self, frame: str | bytes, received_ns: int) -> Iterator[Record]:
         head = frame.partition(",")[0] if isinstance(frame, str) else frame.partition(b",")[0]
-        stream = self._heads.get(head)
+        route = self._routes.get(head)
         try:
-            if stream is None:
+            if route is None:
                 other = OTHER.decode(frame)
                 if other.data is None or other.data.e == "serverShutdown":
                     return iter(self._notice(other, received_ns))
-                stream = self.stream(other.stream, head)
-            event = stream.decode(frame).data
+                route = self._route(other.stream, head)
+            decode, take, stream = route
+            event = decode(frame).data
         except UNREADABLE as error:
             raise Rejected(f"unreadable: {error}") from error
-        records = stream.take(event, received_ns)
+        records = take(event, received_ns)
         return iter(records if stream.begun and not stream.wants else self._after(stream, records, received_ns))
 
     def sent_ns(self, frame: str | bytes) -> int:
@@ -143,8 +145,8 @@ trade_id=7, first_id=7, last_id=7)
                 self._wanting[stream.name] = stream
         return []
 
-    def stream(self, name: str, head: str | bytes = "") -> Stream:
-        """The stream of that name, which frames with a certain head belong to.
+    def stream(self, name: str) -> Stream:
+        """The stream of that name.
 
         Raises:
             Rejected: it was not asked for, or cannot be one.
@@ -161,9 +163,15 @@ trade_id=7, first_id=7, last_id=7)
             make, page = kind
             stream = make(name, f"{self.name}:{symbol.upper()}", page, self.recent.latest, self.cause)
             self.opened[name] = stream
-        if len(self._heads) < HEADS_MOST and head in (f'{{"stream":"{name}"', f'{{"stream":"{name}"'.encode()):
-            self._heads[head] = stream
         return stream
+
+    def _route(self, name: str, head: str | bytes) -> Route:
+        """Where frames with a certain head go, which is kept if it is the head that all frames of the stream have."""
+        stream = self.stream(name)
+        route = stream.decode, stream.take, stream
+        if len(self._routes) < ROUTES_MOST and head in (f'{{"stream":"{name}"', f'{{"stream":"{name}"'.encode()):
+            self._routes[head] = route
+        return route
 
     def _after(self, stream: Stream, records: list[Record], received_ns: int) -> list[Record]:
         """Records of a stream after what must come before its symbol's first."""

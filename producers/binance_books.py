@@ -30,20 +30,16 @@ class Book:
     def __init__(self, instrument: str, cause: str, chained: bool = False) -> None:
         """Begin a connection, after ``cause`` ended the one before; ``chained`` diffs carry ``pu``."""
         # Its kernels take half a second to load, which only feeds with books are to pay for.
-        from schemas.level_texts import sides  # noqa: PLC0415
+        from schemas.level_texts import Reader  # noqa: PLC0415
 
-        self._sides = sides
+        self.live = False  # diffs are passed on as they come
+        self._sides = Reader().sides
         self._instrument = instrument
         self._chained = chained
         self._last = -1  # update id passed on; -1 while a snapshot is missing
         self._held: collections.deque[Depth] = collections.deque(maxlen=HELD_MOST)
         self._cause = cause  # why nothing is known, as long as no record has said so; "" then
         self._due_ns = 0
-
-    @property
-    def live(self) -> bool:
-        """Diffs are passed on as they come."""
-        return self._last >= 0
 
     def begin(self, received_ns: int) -> list[Record]:
         """What says that nothing is known from here on, once."""
@@ -57,20 +53,22 @@ class Book:
             Rejected: its levels cannot be read.
 
         """
-        delta = self._delta(event, event_ns, received_ns)
-        if self._last < 0:
-            begun = self.begin(received_ns)
-            if self._held and not self._follows(delta, self._held[-1].last_sequence):
-                self._held.clear()
-            self._held.append(delta)
-            return begun
-        if delta.last_sequence <= self._last:
-            return []
-        if self._follows(delta, self._last):
-            return [self._passed(delta)]
-        self.lose()
-        self._held.append(delta)
-        return self.begin(received_ns)
+        first, last, before = event.U, event.u, event.pu if self._chained else -1
+        if first > last or (self._chained and not 0 <= before < last):
+            raise Rejected(f"update ids {first} to {last} after {before}")
+        follows = before <= self._last if self._chained else first <= self._last + 1
+        if self.live and follows:
+            if last <= self._last:
+                return []
+            before = self._last if self._chained else -1
+        delta = Depth(
+            self._instrument, event_ns, received_ns, "delta", "", first, last, before,
+            *self._sides(event.b, event.a), b"", b"", 0, 0, False,
+        )  # fmt: skip
+        if self.live and follows:
+            self._last = last
+            return [delta]
+        return self._hold(delta)
 
     def due(self, now_ns: int) -> bool:
         """A snapshot must be fetched now; said once until it is due again."""
@@ -94,50 +92,32 @@ class Book:
         if self._held and not self._follows(self._held[0], snapshot.last_sequence):
             self._due_ns = received_ns + LATER_NS
             return []
-        self._last = snapshot.last_sequence
-        records = [*self.begin(received_ns), snapshot, *map(self._passed, self._held)]
+        records: list[Record] = [*self.begin(received_ns), snapshot]
+        self._last, self.live = snapshot.last_sequence, True
+        for delta in self._held:
+            chained = self._chained and delta.previous_sequence != self._last
+            records.append(msgspec.structs.replace(delta, previous_sequence=self._last) if chained else delta)
+            self._last = delta.last_sequence
         self._held.clear()
         return records
 
     def lose(self) -> None:
         """The book no longer holds: begin anew with the next snapshot."""
-        self._last = -1
-        self._cause = "sequence"
+        self.live, self._last, self._cause = False, -1, "sequence"
         self._due_ns = 0
         self._held.clear()
 
+    def _hold(self, delta: Depth) -> list[Record]:
+        """Keep a diff until a snapshot joins it; a chain that it breaks is given up."""
+        if self.live:
+            self.lose()
+        elif self._held and not self._follows(delta, self._held[-1].last_sequence):
+            self._held.clear()
+        self._held.append(delta)
+        return self.begin(delta.received_ns)
+
     def _follows(self, delta: Depth, last: int) -> bool:
         return delta.previous_sequence <= last if self._chained else delta.first_sequence <= last + 1
-
-    def _passed(self, delta: Depth) -> Depth:
-        before, self._last = self._last, delta.last_sequence
-        if not self._chained or delta.previous_sequence == before:
-            return delta
-        return msgspec.structs.replace(delta, previous_sequence=before)
-
-    def _delta(self, event: DepthEvent, event_ns: int, received_ns: int) -> Depth:
-        if event.u < event.U or (self._chained and not 0 <= event.pu < event.u):
-            raise Rejected(f"update ids {event.U} to {event.u} after {event.pu}")
-        price_decimals, size_decimals, bids, asks = self._sides(event.b, event.a)
-        return Depth(
-            self._instrument,
-            event_ns,
-            received_ns,
-            "delta",
-            "",
-            event.U,
-            event.u,
-            event.pu if self._chained else -1,
-            price_decimals,
-            size_decimals,
-            bids,
-            asks,
-            b"",
-            b"",
-            0,
-            0,
-            False,
-        )
 
     def _snapshot(self, body: bytes, received_ns: int) -> Depth:
         try:

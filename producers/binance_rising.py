@@ -13,8 +13,8 @@ import msgspec
 
 from producers.agenda import Fetch
 from producers.binance_rows import WIDTHS_MS, agg_trades, bar, klines, trades
-from producers.binance_streams import Page, Stream
-from producers.binance_wire import AggTradeEvent, KlineEvent, TradeEvent, Wrapped
+from producers.binance_streams import DAY_NS, Page, Stream
+from producers.binance_wire import FIRST_US, AggTradeEvent, KlineEvent, TradeEvent, Wrapped
 from producers.refill import Missing, Refill
 from producers.wire import decoder
 from schemas import Heartbeat, Record, Rejected, Trade
@@ -66,8 +66,10 @@ class Trades(Rising):
     decoder: ClassVar[msgspec.json.Decoder[Any]] = decoder(Wrapped[TradeEvent])
 
     def take(self, event: TradeEvent, received_ns: int) -> list[Record]:
-        event_ns = self.happened(event.s, event.T, received_ns)
-        number, side = event.t, "sell" if event.m else "buy"
+        stamp, number, side = event.T, event.t, "sell" if event.m else "buy"
+        event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
+        if event.s != self.symbol or not -DAY_NS < event_ns - received_ns < DAY_NS:
+            raise self.misplaced(event.s, stamp)
         trade = Trade(self._instrument, event_ns, received_ns, event.p, event.q, side, number, number, number)
         return self.in_order(number, trade, received_ns)
 
@@ -81,12 +83,14 @@ class AggTrades(Rising):
     decoder: ClassVar[msgspec.json.Decoder[Any]] = decoder(Wrapped[AggTradeEvent])
 
     def take(self, event: AggTradeEvent, received_ns: int) -> list[Record]:
-        event_ns = self.happened(event.s, event.T, received_ns)
-        side = "sell" if event.m else "buy"
-        if event.f > event.l:
-            raise Rejected(f"trade ids {event.f} to {event.l}")
-        trade = Trade(self._instrument, event_ns, received_ns, event.p, event.q, side, event.a, event.f, event.l)
-        return self.in_order(event.a, trade, received_ns)
+        stamp, number, first, last, side = event.T, event.a, event.f, event.l, "sell" if event.m else "buy"
+        event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
+        if event.s != self.symbol or not -DAY_NS < event_ns - received_ns < DAY_NS:
+            raise self.misplaced(event.s, stamp)
+        if first > last:
+            raise Rejected(f"trade ids {first} to {last}")
+        trade = Trade(self._instrument, event_ns, received_ns, event.p, event.q, side, number, first, last)
+        return self.in_order(number, trade, received_ns)
 
     def rows(self, body: bytes, received_ns: int) -> list[tuple[int, Record]]:
         return [(trade.trade_id, trade) for trade in agg_trades(self._instrument, body, received_ns)]

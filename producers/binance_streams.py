@@ -2,7 +2,8 @@
 
 - Spot's ``bookTicker`` has no time: it counts as happening when it was received. Its ``u`` rises.
 - A mark price also shows that the symbol is alive, as a Heartbeat. Where no funding is due, its rate is empty.
-- An event time more than a day from ours is a broken clock and is refused; what is fetched may be older.
+- An event time more than a day from ours is a broken clock and is refused; what is fetched may be older. Where messages
+  come by the thousand this is spelled out, for a call of ``happened`` would cost as much as the rest.
 
 A stream's name is its key in ``latest`` and the tag of what it wants fetched.
 """
@@ -90,11 +91,15 @@ class Stream:
 
         """
         event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
-        if symbol != self.symbol:
-            raise Rejected(f"a message of {symbol[:50]!r} on {self.name}")
-        if not -DAY_NS < event_ns - received_ns < DAY_NS:
-            raise Rejected(f"event time {stamp} is more than a day from its receipt")
+        if symbol != self.symbol or not -DAY_NS < event_ns - received_ns < DAY_NS:
+            raise self.misplaced(symbol, stamp)
         return event_ns
+
+    def misplaced(self, symbol: str, stamp: int) -> Rejected:
+        """Why a message does not belong here."""
+        if symbol != self.symbol:
+            return Rejected(f"a message of {symbol[:50]!r} on {self.name}")
+        return Rejected(f"event time {stamp} is more than a day from its receipt")
 
 
 class Quotes(Stream):
@@ -107,9 +112,15 @@ class Quotes(Stream):
         self._last = latest.get(name, -1)
 
     def take(self, event: QuoteEvent, received_ns: int) -> list[Record]:
-        bid, ask, number, event_ns = event.b, event.a, event.u, received_ns
-        if event.s != self.symbol or event.T != TIMELESS:
-            event_ns = self.happened(event.s, event.T, received_ns)
+        bid, ask, number, stamp = event.b, event.a, event.u, event.T
+        if stamp == TIMELESS:
+            event_ns = received_ns
+        else:
+            event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
+            if not -DAY_NS < event_ns - received_ns < DAY_NS:
+                raise self.misplaced(event.s, stamp)
+        if event.s != self.symbol:
+            raise self.misplaced(event.s, stamp)
         if bid > ask:
             raise Rejected(f"crossed: bid {bid} above ask {ask}")
         if number <= self._last:
@@ -129,7 +140,10 @@ class Depths(Stream):
         self._book = Book(instrument, cause, self.chained)
 
     def take(self, event: DepthEvent, received_ns: int) -> list[Record]:
-        event_ns = self.happened(event.s, event.T or event.E, received_ns)
+        stamp = event.T or event.E
+        event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
+        if event.s != self.symbol or not -DAY_NS < event_ns - received_ns < DAY_NS:
+            raise self.misplaced(event.s, stamp)
         records = self._book.take(event, event_ns, received_ns)
         self.wants = not self._book.live
         return records

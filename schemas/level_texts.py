@@ -10,7 +10,6 @@ goes through ``levels.scaled``, which is strict and slow. Both give the same lev
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,36 +20,43 @@ from schemas.levels import packed, scaled
 from schemas.record import Rejected
 
 MOST_DIGITS = 18  # of a number that surely fits into 64 bits
+KEPT = 256  # levels that numbers are kept for
 SHORTEST = len('["1","1"],')
 QUOTE, COMMA, POINT, ZERO, NINE, OPEN, CLOSE = (ord(sign) for sign in '",.09[]')
 PAIRS = msgspec.json.Decoder(list[tuple[str, str]])
 
 
-class Sides(NamedTuple):
-    """Both sides of a message as a Depth holds them."""
-
-    price_decimals: int
-    size_decimals: int
-    bids: bytes
-    asks: bytes
+Sides = tuple[int, int, bytes, bytes]  # decimals of prices and sizes, bids and asks as a Depth holds them
 
 
-def sides(bids: "msgspec.Raw | bytes", asks: "msgspec.Raw | bytes") -> Sides:
-    """Levels from the JSON text of both sides.
+class Reader:
+    """Reads levels; one a feed.
 
-    Raises:
-        Rejected: they are not lists of pairs of decimals as strings, or too large for 64 bits.
-
-    >>> sides(b'[["0.50","10"],["0.49","0"]]', b"[]").price_decimals
-    2
-
+    >>> Reader().sides(b'[["0.50","10"],["0.49","0"]]', b"[]")[:2]
+    (2, 0)
     """
-    numbers = np.empty(2 * ((len(bids) + len(asks)) // SHORTEST + 2), np.int64)
-    count, more, price_decimals, size_decimals = _read(bytes(bids), bytes(asks), numbers)
-    if count < 0:
-        return _slowly(bids, asks)
-    data = numbers[: 2 * (count + more)].tobytes()
-    return Sides(price_decimals, size_decimals, data[: 16 * count], data[16 * count :])
+
+    def __init__(self) -> None:
+        self._numbers = np.empty(2 * KEPT, np.int64)  # kept, for to make it anew would cost as much as to fill it
+        self._data = self._numbers.data.cast("B")
+
+    def sides(self, bids: "msgspec.Raw | bytes", asks: "msgspec.Raw | bytes") -> Sides:
+        """Levels from the JSON text of both sides.
+
+        Raises:
+            Rejected: they are not lists of pairs of decimals as strings, or too large for 64 bits.
+
+        """
+        bids, asks = bytes(bids), bytes(asks)
+        numbers, data, most = self._numbers, self._data, (len(bids) + len(asks)) // SHORTEST
+        if most > KEPT:
+            numbers = np.empty(2 * most, np.int64)
+            data = numbers.data.cast("B")
+        count, more, price_decimals, size_decimals = _read(bids, asks, numbers)
+        if count < 0:
+            return _slowly(bids, asks)
+        middle, end = 16 * count, 16 * (count + more)
+        return price_decimals, size_decimals, data[:middle].tobytes(), data[middle:end].tobytes()
 
 
 @kernel
@@ -111,7 +117,7 @@ def _decimal(text: bytes, at: int) -> tuple[int, int, int]:
     return number, decimals, at + 1
 
 
-def _slowly(bids: "msgspec.Raw | bytes", asks: "msgspec.Raw | bytes") -> Sides:
+def _slowly(bids: bytes, asks: bytes) -> Sides:
     try:
         levels = PAIRS.decode(bids), PAIRS.decode(asks)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -122,7 +128,7 @@ def _slowly(bids: "msgspec.Raw | bytes", asks: "msgspec.Raw | bytes") -> Sides:
         raise Rejected(f"a level without a positive price or with a negative size: {pairs[:5]}")
     both: Sequence[tuple[int, int]] = list(zip(prices.numbers, sizes.numbers, strict=True))
     count = len(levels[0])
-    return Sides(prices.decimals, sizes.decimals, packed(both[:count]), packed(both[count:]))
+    return prices.decimals, sizes.decimals, packed(both[:count]), packed(both[count:])
 
 
-sides(b"[]", b"[]")  # compiles the kernels, or takes them from the cache, before any venue waits for it
+Reader().sides(b"[]", b"[]")  # compiles the kernels, or takes them from the cache, before any venue waits for it

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import Rejected
-from schemas.level_texts import Sides, _slowly, sides
+from schemas.level_texts import Reader, Sides, _slowly
 from schemas.levels import unpacked
 
 Pairs = list[tuple[str, str]]
+sides = Reader().sides
 
 
 def text(pairs: Pairs) -> bytes:
@@ -19,10 +20,10 @@ def text(pairs: Pairs) -> bytes:
 
 def values(found: Sides) -> list[list[list[tuple[int, int]]]]:
     """Each number of both sides as a fraction of whole numbers without common zeros."""
-    scales = found.price_decimals, found.size_decimals
+    *scales, bids, asks = found
     return [
         [[(number * 10 ** (18 - scale), 18) for number, scale in zip(level, scales, strict=True)] for level in side]
-        for side in (unpacked(found.bids).tolist(), unpacked(found.asks).tolist())
+        for side in (unpacked(bids).tolist(), unpacked(asks).tolist())
     ]
 
 
@@ -40,7 +41,7 @@ def test_levels_with_the_same_decimals_are_read_as_the_slow_way_reads_them(
     found = sides(text(bids), text(asks))
     assert values(found) == values(_slowly(text(bids), text(asks)))
     if bids or asks:
-        assert (found.price_decimals, found.size_decimals) == (price_decimals, size_decimals)
+        assert found[:2] == (price_decimals, size_decimals)
 
 
 NUMBER = st.one_of(
@@ -81,3 +82,10 @@ def test_text_that_is_no_whole_list_is_refused(junk: bytes) -> None:
 
 def test_a_size_too_large_for_64_bits_with_its_zeros_is_read_without_them() -> None:
     assert sides(b'[["0.00000123","123456789012.00000000"]]', b"[]")[:2] == (8, 0)
+
+
+def test_a_message_of_any_length_finds_room() -> None:
+    reader = Reader()
+    for levels in (1, 255, 256, 257, 5_000, 3):
+        pairs = [(f"{number}.5", f"{number}") for number in range(1, levels + 1)]
+        assert values(reader.sides(text(pairs), text(pairs[:1]))) == values(_slowly(text(pairs), text(pairs[:1])))
