@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
+import typer
 
 from infra.errors import UserError
 from infra.publisher import Publisher, PublishError
@@ -17,6 +18,7 @@ from producers import __main__ as commands
 from producers import publishing
 from producers.backoff import Backoff
 from producers.coinbase import Coinbase
+from producers.feed import feeds
 from producers.transport import Transport
 from schemas import Clock, Connect, DeadLetter, Heartbeat, Record, Tick, Trade
 from schemas.codec import Codec
@@ -163,6 +165,12 @@ def test_clocks_are_told_until_a_signal() -> None:
     [
         ({"name": "nosuch"}, "no feed 'nosuch'; there are binance"),
         ({"name": "simulator", "url": "ws://here"}, "--url"),
+        ({"name": "simulator", "redundant": True}, "--redundant need a connection"),
+        (
+            {"name": "coinbase", "channel": ["ticker", "full"]},
+            "--channel: coinbase has no 'full'; it has ticker, heart",
+        ),
+        ({"name": "binance"}, "binance needs symbols"),
         ({"name": "coinbase", "speed": "2"}, "--speed"),
         ({"name": "simulator", "speed": "fast"}, "--speed: expected max or a number above 0, not 'fast'"),
         ({"name": "simulator", "speed": "-1"}, "--speed: expected max or a number above 0, not '-1'"),
@@ -172,3 +180,10 @@ def test_clocks_are_told_until_a_signal() -> None:
 def test_a_users_mistake_is_told_before_anything_starts(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said.replace("--", "")):
         commands.feed(**arguments)
+
+
+def test_the_list_names_every_feed_with_its_channels(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit):
+        commands._list(True)
+    told = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert told == {name: list(feed.known_channels) for name, feed in feeds().items()}
