@@ -25,6 +25,9 @@ from schemas import Record, Rejected
 STREAMS_MOST = 1_024  # on a connection
 REQUEST_MOST = 256  # streams in one request
 ROUTES_MOST = 4 * STREAMS_MOST
+SELDOM = {"trade", "aggTrade", "funding", "taker_volume"}  # channels that may bring nothing for minutes
+SELDOM_S = 900.0
+LOOK_NS = 100_000_000
 SYMBOL = re.compile(r"[\w.-]{1,40}").fullmatch
 
 Route = tuple[Callable[[str | bytes], Any], Callable[[Any, int], list[Record]], Stream]  # decode, take, whose they are
@@ -69,11 +72,15 @@ trade_id=7, first_id=7, last_id=7)
         self.opened: dict[str, Stream] = {}  # by name
         self._routes: dict[str | bytes, Route] = {}  # by what frames begin with, up to the first comma
         self._wanting: dict[str, Stream] = {}  # streams that want something fetched
+        self._look_ns = 0  # when to look again at what they want: there may be hundreds
 
     @classmethod
     def shards(cls, symbols: Sequence[str], channels: Sequence[str]) -> list[Shard]:
         most = STREAMS_MOST // max(len(channels), 1)
         return [Shard(tuple(symbols[at : at + most]), tuple(channels)) for at in range(0, len(symbols), most)]
+
+    def silence(self) -> float:
+        return self.silence_s if set(self.channels) - SELDOM else SELDOM_S
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         named = list(dict.fromkeys(symbol.upper() for symbol in symbols))
@@ -124,14 +131,16 @@ trade_id=7, first_id=7, last_id=7)
         return [*records, *self._begun(symbol, received_ns)] if records else records
 
     def fetches(self, now_ns: int) -> Sequence[Fetch]:
-        if not self._wanting:
+        if not self._wanting or now_ns < self._look_ns:
             return ()
+        self._look_ns = now_ns + LOOK_NS
         self._wanting = {name: stream for name, stream in self._wanting.items() if stream.wants}
         due = (stream.due(now_ns) for stream in self._wanting.values())
         return [fetch for fetch in due if fetch is not None]
 
     def answer(self, tag: str, body: bytes, received_ns: int) -> Iterator[Record]:
         stream = self.stream(tag)
+        self._look_ns = 0
         return iter(self._after(stream, stream.answer(body, received_ns), received_ns))
 
     def tick(self, now_ns: int) -> Iterator[Record]:
@@ -143,6 +152,7 @@ trade_id=7, first_id=7, last_id=7)
             if isinstance(stream, Depths) and stream.symbol == symbol.upper():
                 stream.lose()
                 self._wanting[stream.name] = stream
+                self._look_ns = 0
         return []
 
     def stream(self, name: str) -> Stream:
@@ -175,8 +185,9 @@ trade_id=7, first_id=7, last_id=7)
 
     def _after(self, stream: Stream, records: list[Record], received_ns: int) -> list[Record]:
         """Records of a stream after what must come before its symbol's first."""
-        if stream.wants:
+        if stream.wants and stream.name not in self._wanting:
             self._wanting[stream.name] = stream
+            self._look_ns = 0
         if not stream.begun:
             records = [*self.connects(stream.symbol, received_ns), *records]
             stream.begun = True

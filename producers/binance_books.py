@@ -19,7 +19,7 @@ from producers.binance_wire import SNAPSHOT, DepthEvent, nanoseconds
 from producers.wire import UNREADABLE
 from schemas import Depth, Record, Rejected
 
-HELD_MOST = 600  # a minute's diffs; older ones are forgotten, for the snapshot to come is newer
+HELD_MOST = 200  # twenty seconds' diffs; older ones are forgotten, for the snapshot to come is newer
 AGAIN_NS = 30_000_000_000  # after a snapshot that never came
 LATER_NS = 1_000_000_000  # after one that was too old
 

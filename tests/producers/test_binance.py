@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from producers.agenda import Fetch
-from producers.binance import REQUEST_MOST, STREAMS_MOST, Binance
+from producers.binance import LOOK_NS, REQUEST_MOST, STREAMS_MOST, Binance
 from producers.binance_agg import BinanceAgg
 from producers.binance_books import AGAIN_NS, LATER_NS
 from producers.binance_futures import BinanceFutures
@@ -131,6 +131,11 @@ def test_the_stream_of_a_frame_is_known_by_all_of_its_name() -> None:
         assert len({record.key for record in parse(feed, frame)} - {"binance:ETHUSDT"}) == 1
 
 
+def test_silence_is_a_stall_sooner_where_quotes_come_than_where_only_trades_do() -> None:
+    assert Binance().silence() < Binance(channels=["trade"]).silence()
+    assert BinanceFutures().silence() < BinanceFutures(channels=["funding"]).silence() > 2 * PERIOD_NS / 1e9
+
+
 # What was missed.
 
 PAGES = [(Binance, "trade", trade, trade_row), (BinanceAgg, "aggTrade", agg_trade, agg_trade_row)]
@@ -231,7 +236,7 @@ def test_a_snapshot_is_asked_for_once_the_first_diff_is_there_and_again_when_non
     parse(feed, depth(1, 2))
     (fetch,) = feed.fetches(START_NS)
     assert (fetch.weight, query(fetch)) == (250, {"limit": "5000", "symbol": "ETHUSDT"})
-    assert list(feed.fetches(START_NS + AGAIN_NS - 1)) == []
+    assert list(feed.fetches(START_NS + AGAIN_NS - LOOK_NS)) == []
     assert list(feed.fetches(START_NS + AGAIN_NS)) == [fetch]
 
 
@@ -240,7 +245,7 @@ def test_a_snapshot_older_than_the_first_diff_is_asked_for_again() -> None:
     parse(feed, depth(101, 102))
     (fetch,) = feed.fetches(START_NS)
     assert answer(feed, fetch, snapshot(99)) == []
-    assert list(feed.fetches(START_NS + LATER_NS - 1)) == []
+    assert list(feed.fetches(START_NS + LATER_NS - LOOK_NS)) == []
     assert list(feed.fetches(START_NS + LATER_NS)) == [fetch]
     assert kinds(answer(feed, fetch, snapshot(100))) == ["snapshot", "delta"]
 
