@@ -1,8 +1,10 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from processors.books import BookOptions, Books
+from processors.chain import EventChain
 from schemas import Book, Depth, Gap, Record, Rejected, Resync, Top
 from schemas.levels import packed, packed_changes, unpacked
 from tests.streams import MILLISECOND, NOON, SECOND
@@ -122,6 +124,20 @@ def test_a_proof_that_fails_takes_the_book_back_at_once(cause: str, event: Depth
     broken_by(cause, Run(fine, event))
 
 
+def test_a_lost_update_breaks_only_its_own_symbol() -> None:
+    chain = EventChain([Books])
+    for kind, at in (("snapshot", 1), ("delta", 2), ("delta", 3), ("delta", 4)):
+        for symbol in ("x:a", "x:b"):
+            if (symbol, at) == ("x:b", 3):
+                continue  # lost
+            event = snapshot(at, at) if kind == "snapshot" else delta(at, at, at, bids=[(99, at)])
+            made, refused = chain.on_event(msgspec.structs.replace(event, instrument=symbol))
+            broken = (symbol, at) == ("x:b", 4)
+            assert [record.key for record in made if isinstance(record, Resync)] == ["x:b"] * broken
+            assert [record.valid for record in made if isinstance(record, Top)] == [not broken]
+            assert not refused
+
+
 def test_what_is_expected_and_seen_stands_in_the_ledger() -> None:
     (gap,) = Run(snapshot(), delta(1, 11, 12), delta(2, 15, 16)).last(Gap)
     assert (gap.feed, gap.from_ns, gap.expected, gap.seen) == ("x", NOON + MILLISECOND, 13, 15)
@@ -165,9 +181,10 @@ def test_a_connect_takes_the_book_back_until_its_snapshot() -> None:
     assert run.all(Resync) == []
 
 
-def test_nothing_was_missed_where_the_snapshot_is_as_old_as_what_was_held() -> None:
-    run = Run(snapshot(), delta(1, 11, 11, bids=[(99, 4)]), connect(5, "disconnect"), snapshot(9, 11))
-    assert [gap.recovered for gap in run.all(Gap)] == [False, True]
+@pytest.mark.parametrize(("last", "recovered"), [(11, True), (12, False)])
+def test_nothing_was_missed_where_the_snapshot_is_as_old_as_what_was_held(last: int, recovered: bool) -> None:
+    run = Run(snapshot(), delta(1, 11, 11, bids=[(99, 4)]), connect(5, "disconnect"), snapshot(9, last))
+    assert [gap.recovered for gap in run.all(Gap)] == [False, recovered]
 
 
 def test_a_snapshot_at_the_point_reached_proves_the_book() -> None:
@@ -252,9 +269,10 @@ def test_a_new_snapshot_is_asked_for_before_the_market_leaves_the_old_one() -> N
     assert all(top.valid for top in run.all(Top)[:-1])
     assert [gap.cause for gap in run.all(Gap)] == ["horizon"]
     assert not run.all(Top)[-1].valid
-    mended = Run(snapshot(bids=bids, asks=asks), *taken[:80], snapshot(90, 90, bids=bids[80:], asks=asks))
+    mended = Run(snapshot(bids=bids, asks=asks), *taken[:80], snapshot(90, 95, bids=bids[80:], asks=asks))
     assert mended.stage.state.valid
     assert len(mended.all(Resync)) == 1
+    assert [(gap.cause, gap.expected, gap.seen) for gap in mended.all(Gap)] == [("horizon", 91, 95)]
 
 
 def test_a_side_keeps_its_best_levels_and_forgets_the_worst() -> None:
@@ -272,7 +290,7 @@ def test_a_book_comes_once_in_a_stretch_and_its_last_state_with_the_next_event()
     events = [
         snapshot(0),
         *(delta(ms, ms, ms, bids=[(99, 100 + ms)]) for ms in range(11, 15)),
-        delta(120, 15, 15, bids=[(50, 1)]),
+        delta(120, 15, 15),
         delta(300, 16, 16),
     ]
     run = Run(*events, book_every_ms=100)
