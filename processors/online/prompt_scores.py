@@ -5,6 +5,7 @@ rolling average       sum(score * weight of its asset) / sum(weights), over the 
 reward                softmax(beta * average): beta is negative, a low average earns more
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
