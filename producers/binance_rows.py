@@ -4,8 +4,10 @@ Wire format: github.com/binance/binance-spot-api-docs, rest-api.md, and develope
 data. Rules:
 
 - ``received_ns`` 0 stands for a row that is back-filled: it counts as received when it happened.
-- Klines and taker volumes carry the start of their interval, records its end. The last row of an answer may be of an
-  interval that is still under way: with ``received_ns`` given, rows whose end lies after it are left out.
+- Klines carry the start of their interval, records its end. Of taker volumes the venue does not say what their time
+  is; it is taken for the start, so that no record claims to have been known before it was.
+- The last row of an answer may be of an interval that is still under way: with ``received_ns`` given, rows whose end
+  lies after it are left out.
 - The venue has several names for an interval's width; ``WIDTHS_MS`` knows those of fixed length.
 """
 
