@@ -105,7 +105,8 @@ class Link:
 
     async def _converse(self) -> None:
         make = self._venue.make
-        if url := rebased(make.address(self._place.shard), self._venue.url):
+        if address := make.address(self._place.shard):
+            url = rebased(address, self._venue.url)
             async with connected(url, self._venue.keys.headers(make)) as stream:
                 await self._talk(stream)
         else:

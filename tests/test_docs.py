@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -44,16 +46,13 @@ def test_a_derived_topic_is_one_schema_and_one_file(tmp_path: Path) -> None:
     )
 
 
-def test_a_feed_is_one_file_and_its_frames(tmp_path: Path) -> None:
-    for folder in ("schemas", "producers", "tests"):
+@pytest.mark.parametrize(("place", "name", "lines"), [(0, "okx", "quotes"), (1, "fear_greed", "answers")])
+def test_a_feed_is_one_file_and_its_frames(tmp_path: Path, place: int, name: str, lines: str) -> None:
+    for folder in ("schemas", "producers", "infra", "tests"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "producers" / "okx.py").write_text(blocks("adding-a-feed.md", "python")[0])
-    (tmp_path / "tests" / "frames" / "okx").mkdir()
-    (tmp_path / "tests" / "frames" / "okx" / "quotes.jsonl").write_text(blocks("adding-a-feed.md", "json")[0])
+    (tmp_path / "producers" / f"{name}.py").write_text(blocks("adding-a-feed.md", "python")[place])
+    (tmp_path / "tests" / "frames" / name).mkdir()
+    (tmp_path / "tests" / "frames" / name / f"{lines}.jsonl").write_text(blocks("adding-a-feed.md", "json")[place])
 
-    tests = "tests/producers/test_frames_of_feeds.py"
-    run("-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", tests, "-k", "okx", cwd=tmp_path)
-
-
-def test_levels_of_a_book_are_read_as_the_guide_says(tmp_path: Path) -> None:
-    run("-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{blocks('order-books.md', 'python')[0]}", cwd=tmp_path)
+    tests = ["tests/producers/test_frames_of_feeds.py", "tests/producers/test_fuzz.py"]
+    run("-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", *tests, "-k", name, cwd=tmp_path)
