@@ -44,11 +44,10 @@ class UpdateChain:
     def reaches(self, snapshot: int) -> int:
         """Where a snapshot stands: KNOWN before the last message, NEXT at it, BROKEN beyond it, UNCHAINED without ids.
 
-        A venue that counts messages counts the snapshot as well.
+        A venue that counts messages counts the snapshot as well; one that has not shown otherwise may be such.
         """
         if self.last == 0 or snapshot == 0:
             return UNCHAINED
         if snapshot < self.last:
             return KNOWN
-        counted = self.counts and not self.fresh and snapshot == self.last + 1
-        return NEXT if snapshot == self.last or counted else BROKEN
+        return NEXT if snapshot == self.last or (self.counts and snapshot == self.last + 1) else BROKEN

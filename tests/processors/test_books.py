@@ -208,6 +208,12 @@ def test_a_snapshot_ahead_of_the_chain_shows_what_was_not_seen() -> None:
     assert (gap.cause, gap.expected, gap.seen, gap.to_ns) == ("sequence", 13, 20, NOON + 2 * MILLISECOND)
 
 
+def test_a_quiet_venue_that_counts_messages_sends_the_same_snapshot_again() -> None:
+    run = Run(snapshot(), snapshot(2, 11), snapshot(4, 12))
+    assert run.all(Gap) == []
+    assert run.stage.state.verified_ns == NOON + 4 * MILLISECOND
+
+
 def test_an_older_snapshot_and_a_repeated_delta_change_nothing() -> None:
     again = delta(1, 11, 12, bids=[(99, 4)])
     run = Run(snapshot(), again, again, snapshot(2, 11), delta(3, 13, 13, bids=[(99, 3)]))
@@ -268,6 +274,7 @@ def test_a_new_snapshot_is_asked_for_before_the_market_leaves_the_old_one() -> N
     assert asked == 76
     assert all(top.valid for top in run.all(Top)[:-1])
     assert [gap.cause for gap in run.all(Gap)] == ["horizon"]
+    assert len(run.all(Resync)) == 2
     assert not run.all(Top)[-1].valid
     mended = Run(snapshot(bids=bids, asks=asks), *taken[:80], snapshot(90, 95, bids=bids[80:], asks=asks))
     assert mended.stage.state.valid
