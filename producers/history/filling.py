@@ -17,7 +17,7 @@ from producers.history.landing import Landing, part_of
 from producers.history.paging import Paging
 from producers.history.parts import DAILY, MONTHLY, Part
 from producers.history.plan import Period, Span, days, months, uncovered
-from producers.history.proof import Live, Proof, gaps, prove
+from producers.history.proof import SETTLED_NS, Live, Proof, gaps, prove
 from producers.history.series import Series
 from producers.history.web import Absent, Failure, Web
 from schemas import Gap, Rejected
@@ -117,6 +117,7 @@ class Filling:
         try:
             for span in self.uncovered():
                 paging.cover(span, self.journal.parts)
+            self._bind(paging)
             paging.mend(self.prove().unexplained)
         except Absent:
             self.tell("pages: HTTP 404")
@@ -125,7 +126,7 @@ class Filling:
 
     def prove(self, live: Live | None = None) -> Proof:
         """What is lacking."""
-        return prove(self.series, self.journal.parts, self.wanted, self.now_ns, live)
+        return prove(self.series, self.journal.parts, self.wanted, self.now_ns, live, self.journal.bounds)
 
     def keep(self, proof: Proof, sink: Sink | None = None, database: str = "") -> None:
         """Keep the proof's gaps and, where there is one, put into a database all that it does not have yet."""
@@ -165,6 +166,13 @@ class Filling:
             self.web.go_on()
             self._done(0, len(batch))
             yield self.landing.numbered(self.series.rows(batch))
+
+    def _bind(self, paging: Paging) -> None:
+        """Have the venue tell which ids the time asked for begins and ends with, unless it has."""
+        for time_ns in self.wanted:
+            if not self.series.slot_ns and time_ns <= self.now_ns - SETTLED_NS and time_ns not in self.journal.bounds:
+                number = paging.located(time_ns)
+                self.journal.bound(time_ns, -1 if number is None else number)
 
     def _add(self, part: Part) -> None:
         self.journal.add(part)

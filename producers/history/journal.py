@@ -32,7 +32,15 @@ class Stored(msgspec.Struct, tag="stored", frozen=True):
     at_ns: int
 
 
-LINE = msgspec.json.Decoder(Part | Lost | Stored)
+class Bound(msgspec.Struct, tag="bound", frozen=True):
+    """The first number at or after a time, as the venue tells it; -1 where it has none."""
+
+    time_ns: int
+    number: int
+
+
+Line = Part | Lost | Stored | Bound
+LINE = msgspec.json.Decoder(Line)
 
 
 class Journal:
@@ -51,6 +59,7 @@ class Journal:
         self._all: list[Part] = []
         self._lost: set[int] = set()
         self._stored: dict[tuple[int, str], int] = {}
+        self.bounds: dict[int, int] = {}  # numbers by time
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -85,6 +94,10 @@ class Journal:
         """A database has a part, since some time."""
         self._write(Stored(self._number(part), database, at_ns))
 
+    def bound(self, time_ns: int, number: int) -> None:
+        """The venue has told the first number of a time."""
+        self._write(Bound(time_ns, number))
+
     def missing(self, database: str, since_ns: int) -> list[Part]:
         """The parts that a database does not have, or had from before a time on."""
         return [
@@ -96,17 +109,19 @@ class Journal:
     def _number(self, part: Part) -> int:
         return next(number for number, item in enumerate(self._all) if item is part)
 
-    def _write(self, line: Part | Lost | Stored) -> None:
+    def _write(self, line: Line) -> None:
         with self._lock:
             self._file.write(msgspec.json.encode(line) + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
             self._take(line)
 
-    def _take(self, line: Part | Lost | Stored) -> None:
+    def _take(self, line: Line) -> None:
         if isinstance(line, Part):
             self._all.append(line)
         elif isinstance(line, Lost):
             self._lost.add(line.part)
+        elif isinstance(line, Bound):
+            self.bounds[line.time_ns] = line.number
         else:
             self._stored[line.part, line.database] = line.at_ns

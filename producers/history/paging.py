@@ -43,6 +43,10 @@ class Paging:
         else:
             self._ids(span, [part for part in parts if part.runs and part.source != MENDED])
 
+    def located(self, time_ns: int) -> int | None:
+        """The first id at or after a time; None where nothing comes after."""
+        return self._series.located(self._web.get(self._series.locate(time_ns)))
+
     def mend(self, holes: Sequence[Hole]) -> None:
         """Ask once more for what lacks."""
         number = pl.col("_offset")
@@ -69,7 +73,9 @@ class Paging:
         begin, to_ns = span
         before = [run.last + 1 for part in parts if part.to_ns == begin for run in part.runs]
         end = min([run.first for part in parts if part.from_ns >= to_ns for run in part.runs], default=OPEN)
-        first = max(before) if before else self._located(begin)
+        first = max(before) if before else self.located(begin)
+        if first is None:
+            raise Failure("the venue has nothing since the start")
         ended = False
         while not ended and begin < to_ns:
             until_ns = to_ns if end == OPEN else ALWAYS_NS  # between known ids all is wanted
@@ -82,12 +88,6 @@ class Paging:
                 asked = end if ended and end < OPEN else after
                 self._land(rows, duplicates, (begin, covered), (first, asked))
             begin, first = covered, after
-
-    def _located(self, time_ns: int) -> int:
-        found = self._series.located(self._web.get(self._series.locate(time_ns)))
-        if found is None:
-            raise Failure("the venue has nothing since the start")
-        return found
 
     def _rows(self, left: Stretch) -> tuple[pl.DataFrame, int]:
         """The rows of a stretch, each once, and how many came twice."""

@@ -2,13 +2,13 @@
 
 - A number is there when a part has it. A hole is the venue's own when the venue was asked for its numbers and gave
   nothing; any other hole is unexplained.
-- Where numbers are slots of time, those from the start to the end asked for are expected; where they are the venue's
-  ids, those between the first and the last that came.
+- Expected are the numbers from the start to the end asked for. Where they are the venue's ids, it tells the first one
+  of a time; of the present it has not, and the last one that came counts.
 - A stretch of time is covered when a part says so. Of the last ``SETTLED_NS`` before now nothing is expected beyond
   what came: venues lag.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -46,8 +46,18 @@ class Proof(NamedTuple):
         return not self.unexplained and not self.unfetched
 
 
-def prove(series: Series, parts: Sequence[Part], wanted: Span, now_ns: int, live: Live | None = None) -> Proof:
-    """What of ``wanted`` the parts lack; ``live`` is what they must reach up to, where the end is now."""
+def prove(
+    series: Series,
+    parts: Sequence[Part],
+    wanted: Span,
+    now_ns: int,
+    live: Live | None = None,
+    bounds: Mapping[int, int] | None = None,
+) -> Proof:
+    """What of ``wanted`` the parts lack; ``live`` is what they must reach up to, where the end is now.
+
+    ``bounds`` are the first ids at or after some times, as far as they are known; -1 for none.
+    """
     parts = _within(series, parts, wanted)
     covered = union((run for part in parts for run in part.runs), series.step)
     asked = [part.asked for part in parts if part.asked is not None]
@@ -56,7 +66,7 @@ def prove(series: Series, parts: Sequence[Part], wanted: Span, now_ns: int, live
     settled_ns = now_ns - SETTLED_NS - series.slot_ns
     if ends_now and unfetched and unfetched[-1][1] == wanted[1] and unfetched[-1][0] >= settled_ns:
         unfetched.pop()
-    lacking = _lacking(series, covered, wanted, ends_now)
+    lacking = _lacking(series, covered, wanted, ends_now, bounds or {})
     if live is not None and ends_now and covered and live.number - covered[-1].last > series.step:
         lacking.append(Hole(covered[-1].last + 1, live.number, covered[-1].to_ns, live.event_ns))
     return Proof(
@@ -100,12 +110,17 @@ def _within(series: Series, parts: Sequence[Part], wanted: Span) -> list[Part]:
     return timed + [part for part, asked in mended if asked is not None and asked[0] < end and asked[1] > first]
 
 
-def _lacking(series: Series, covered: list[Run], wanted: Span, ends_now: bool) -> list[Hole]:
+def _lacking(series: Series, covered: list[Run], wanted: Span, ends_now: bool, bounds: Mapping[int, int]) -> list[Hole]:
     if not series.slot_ns:
-        return holes(covered)
-    first, end = -(-wanted[0] // series.slot_ns), wanted[1] // series.slot_ns
-    if ends_now and covered:
-        end = min(end, covered[-1].last + 1)
+        first, end = (bounds.get(time_ns, -1) for time_ns in wanted)
+        first = covered[0].first if first < 0 and covered else first
+        end = covered[-1].last + 1 if end < 0 and covered else end
+        if first < 0 or end < 0:
+            return []
+    else:
+        first, end = -(-wanted[0] // series.slot_ns), wanted[1] // series.slot_ns
+        if ends_now and covered:
+            end = min(end, covered[-1].last + 1)
     clipped = [run._replace(first=max(run.first, first), last=min(run.last, end - 1)) for run in covered]
     return holes([run for run in clipped if run.first <= run.last], first, end, series.step)
 

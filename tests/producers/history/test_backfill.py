@@ -240,6 +240,28 @@ def test_a_hole_in_a_file_is_asked_for_and_what_the_venue_lacks_itself_is_listed
     assert gaps.select("cause", "expected", "seen", "missed", "recovered").rows() == [("venue", 1120, 1125, 5, False)]
 
 
+def test_a_file_that_ends_too_soon_is_found_by_the_id_that_the_next_day_begins_with(
+    venue: Venue, tmp_path: Path
+) -> None:
+    rows = spot.trades("2025-01-01", 3, 50)
+    spot.offer(venue, rows[5:90], daily=["2025-01-01", "2025-01-02"])
+    venue.rows["BTCUSDT"] = rows
+    run = backfill(venue, tmp_path, end="2025-01-03")
+    assert ids(tmp_path) == [row.number for row in rows[:100]]
+    assert [part.source for part in run.results[0].parts] == ["daily", "daily", "mended"]
+    assert run.whole
+
+
+def test_an_end_that_is_not_there_and_cannot_be_asked_for_is_lacking(venue: Venue, tmp_path: Path) -> None:
+    rows = spot.trades("2025-01-01", 3, 50)
+    spot.offer(venue, rows[:90], daily=["2025-01-01", "2025-01-02"])
+    venue.rows["BTCUSDT"] = rows
+    venue.always[spot.MAIN] = Status(403)
+    run = backfill(venue, tmp_path, end="2025-01-03")
+    assert not run.whole
+    assert "LACKS 1090 to 1099 (10 ids)" in run.lines[0]
+
+
 def test_rows_that_come_twice_are_kept_once_and_counted(venue: Venue, tmp_path: Path) -> None:
     rows = spot.trades("2025-01-01", 1, 100)
     doubled = sorted([*rows, *rows[20:40]], key=lambda row: row.number)

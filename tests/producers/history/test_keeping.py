@@ -119,7 +119,7 @@ def test_ctrl_c_ends_it_soon_and_the_next_run_goes_on(venue: Venue, tmp_path: Pa
     arguments = ["binance", "--symbols", "BTCUSDT", "--end", "2025-01-02", "--via", venue.url]
     environment = {"TIDEMILL_DATA_DIR": str(tmp_path), "PATH": "", "COLUMNS": "160"}
     process = subprocess.Popen([sys.executable, "-m", "infra.cli", "backfill", *arguments], env=environment)
-    while len(venue.asked("historicalTrades")) < 3:
+    while len(venue.asked("historicalTrades")) < 3 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
