@@ -31,7 +31,7 @@ def _clickhouse(settings: Settings) -> Sink:
 
 
 def _archive(settings: Settings) -> Sink:
-    return Archive(Path(settings.data_dir) / ARCHIVE)
+    return Archive(Path(settings.data_dir) / ARCHIVE, settings.compact_after_h)
 
 
 SINKS: dict[str, tuple[Callable[[Settings], Sink], Limits]] = {

@@ -5,6 +5,7 @@ writer has repeated at another offset keeps its cause's position, by which a rep
 they are of use to a worker only.
 """
 
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -13,16 +14,23 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from infra import archive, metrics
+from infra import archive, logs, metrics
+from infra.archive_compaction import compact
+from infra.errors import UserError
 from schemas import Checkpoint, Record
 from schemas.batch import Batch
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PAUSE_S = 600.0  # between two looks for what can be put together
+log = logs.logger(__name__)
 Place = tuple[type[Record], int]  # and partition
 
 
 class Archive:
     """Writes one file for each table, partition and day of what it is given.
+
+    ``compact_after_h`` hours after a day's end (UTC) its files are put together by key, and those of today into larger
+    ones now and then; 0: never.
 
     >>> from schemas import Clock
     >>> Archive(Path("archive")).name
@@ -31,8 +39,15 @@ class Archive:
 
     name = "archive"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, compact_after_h: int = 0) -> None:
         self.root = root
+        self._after = timedelta(hours=compact_after_h)
+        self._closing = threading.Event()
+        self._compacting = threading.Thread(target=self._compact, name="compaction")
+        for path in archive.clean(root):
+            log.info("removed what a crash had left", path=str(path))
+        if compact_after_h:
+            self._compacting.start()
 
     def write(self, batches: Sequence[Batch]) -> None:
         for (record, partition), rows in gathered(batches).items():
@@ -41,7 +56,19 @@ class Archive:
             metrics.ROWS.labels(record.table).inc(len(rows))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Leave off putting files together; what is half done is done anew another time."""
+        self._closing.set()
+        if self._compacting.is_alive():
+            self._compacting.join()
+
+    def _compact(self) -> None:
+        while not self._closing.wait(PAUSE_S):
+            over = datetime.now(UTC) - self._after
+            try:
+                for done in compact(self.root, over.strftime("%Y-%m-%d"), self._closing.is_set):
+                    log.info("put together", **done._asdict())
+            except (UserError, OSError) as error:  # the sink goes on, and so does reading from small files
+                log.warning("files not put together", error=str(error))
 
 
 def gathered(batches: Sequence[Batch]) -> dict[Place, pl.DataFrame]:

@@ -11,7 +11,6 @@ out otherwise.
 """
 
 import dataclasses
-import time
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated
@@ -24,6 +23,7 @@ from rich.table import Table
 from consumers.reader import Reader, Received, Start, read
 from infra import logs
 from infra.errors import UserError
+from infra.moments import parse_since
 from infra.publisher import Publisher
 from infra.registry import codec
 from infra.settings import Settings, load_settings
@@ -34,7 +34,6 @@ from schemas.codec import Codec
 from schemas.position import POSITION_HEADER, Position
 
 READS = (DeadLetter,)
-UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 NEWEST_FIRST = 20
 RETRIES = (
     "dead_letters-retry"  # as the cause of what a retry writes; a letter of its own has another place in the order
@@ -185,28 +184,6 @@ def _publish(
 
 def _position(received: Received[DeadLetter], ordinal: int = 0) -> Position:
     return Position(RETRIES, received.log[1], received.offset, ordinal)
-
-
-def parse_since(text: str, now_ns: int | None = None) -> int:
-    """A moment in ns since the epoch from "15m" ago or an ISO time.
-
-    >>> parse_since("2m", now_ns=180_000_000_000)
-    60000000000
-    >>> parse_since("1970-01-01T00:00:01Z")
-    1000000000
-
-    Raises:
-        UserError: it is neither.
-
-    """
-    number, unit = text[:-1], UNITS.get(text[-1:])
-    if unit is not None and number.isdigit():
-        return (time.time_ns() if now_ns is None else now_ns) - int(number) * unit * 1_000_000_000
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UserError(f"--since: {text!r} is neither a span like 15m nor a time like 2025-11-25T18:00Z") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 1_000_000_000
 
 
 def _letters(settings: Settings, start: Start) -> list[DeadLetter]:

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(Path(".tidemill"), description="Folder of the embedded history and of the local broker.")
+    compact_after_h: int = Field(
+        2, ge=0, description="Hours after a day's end (UTC) at which the archive puts its files together; 0: never."
+    )
     metrics_port: int = Field(0, ge=0, le=65_535, description="Port of the Prometheus metrics; 0: none.")
     metrics_host: str = Field("127.0.0.1", description="Address that the metrics listen on.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")

@@ -110,7 +110,8 @@ RULES: dict[str, Rule] = {
     "consumers/dead_letters.py": ({"schemas", "producers", "consumers", "infra"}, None),
     "consumers/demo*.py": (ANY_OF_OURS - {"grafana"}, None),
     "consumers/jumploss*.py": (ANY_OF_OURS - {"grafana"}, None),
-    "consumers/*.py": ({"schemas", "consumers.sink", "consumers.reader", "infra"}, None),
+    "consumers/readable.py": ({"schemas"}, PURE),
+    "consumers/*.py": ({"schemas", *(f"consumers.{name}" for name in ("sink", "reader", "readable")), "infra"}, None),
     "infra/*.py": ({"schemas", "infra"}, None),  # infra/cli.py reaches the other folders by name, when it is asked to
     "grafana/*.py": ({"schemas", "grafana"}, {*PURE, "attr", "grafanalib", "typer"}),
 }

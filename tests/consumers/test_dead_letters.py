@@ -6,6 +6,7 @@ from consumers import dead_letters
 from consumers.dead_letters import Outcome, retry
 from consumers.reader import read
 from infra.errors import UserError
+from infra.moments import parse_since
 from infra.publisher import Publisher
 from infra.registry import codec
 from infra.settings import Settings
@@ -132,7 +133,7 @@ def test_letters_are_listed_and_shown(live: Settings, monkeypatch: pytest.Monkey
 
 def test_a_span_that_is_none_is_a_users_mistake() -> None:
     with pytest.raises(UserError, match="--since"):
-        dead_letters.parse_since("yesterday")
+        parse_since("yesterday")
 
 
 def test_a_letter_keeps_its_bytes_through_a_retry(live: Settings) -> None:
