@@ -14,13 +14,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
+import msgspec
+
 from producers.agenda import Fetch
 from producers.binance_rising import Klines, Trades
 from producers.binance_streams import Depths, Page, Quotes, Stream
 from producers.binance_wire import MOMENTS, OTHER, Other, nanoseconds
 from producers.feed import Feed, Recent, Resubscribe, Retire, Shard
 from producers.wire import UNREADABLE, encoded
-from schemas import Record, Rejected
+from schemas import Bar, Depth, Record, Rejected, Tick, Trade
 
 STREAMS_MOST = 1_024  # on a connection
 REQUEST_MOST = 256  # streams in one request
@@ -50,9 +52,9 @@ trade_id=7, first_id=7, last_id=7)
     """
 
     name: ClassVar[str] = "binance"
+    writes: ClassVar[tuple[type[Record], ...]] = (Trade, Tick, Depth, Bar)
     url: ClassVar[str] = "wss://stream.binance.com:9443/stream?timeUnit=MICROSECOND"
     silence_s: ClassVar[float] = 60.0
-    quiet_ms: ClassVar[int] = 60_000
     lifetime_s: ClassVar[float] = 84_600.0
     headers: ClassVar[dict[str, str]] = {"X-MBX-TIME-UNIT": "MICROSECOND"}
     known_channels: ClassVar[tuple[str, ...]] = ("trade", "bookTicker", "depth@100ms", "kline_1s", "kline_1m")
@@ -127,8 +129,11 @@ trade_id=7, first_id=7, last_id=7)
             return 0
 
     def connects(self, symbol: str, received_ns: int) -> list[Record]:
-        records = super().connects(symbol, received_ns)
-        return [*records, *self._begun(symbol, received_ns)] if records else records
+        if symbol in self.connected:
+            return []
+        (record,) = super().connects(symbol, received_ns)
+        quiet_ms = int(1_000 * self.silence())
+        return [msgspec.structs.replace(record, quiet_ms=quiet_ms), *self._begun(symbol, received_ns)]
 
     def fetches(self, now_ns: int) -> Sequence[Fetch]:
         if not self._wanting or now_ns < self._look_ns:

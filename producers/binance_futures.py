@@ -11,21 +11,17 @@ Wire format: developers.binance.com, USD-M futures, websocket market streams and
 from collections.abc import Sequence
 from typing import ClassVar
 
-import msgspec
-
 from producers.agenda import Fetch
 from producers.binance import Binance, Channels
-from producers.binance_polls import PERIOD_NS, Fundings, TakerVolumes
+from producers.binance_polls import Fundings, TakerVolumes
 from producers.binance_rising import AggTrades, Klines
 from producers.binance_streams import ChainedDepths, Marks, Page, Quotes, Stream
 from producers.feed import Recent, Shard
-from schemas import Record
 
 PUBLIC = ("bookTicker", "depth@100ms")
 POLLED = ("funding", "taker_volume")
 REST = "https://fapi.binance.com"
 SECOND_NS = 1_000_000_000
-POLLED_QUIET_MS = 2 * PERIOD_NS // 1_000_000
 
 
 class BinanceFutures(Binance):
@@ -80,12 +76,6 @@ class BinanceFutures(Binance):
         frames = super().subscribe(symbols)
         self._polls = [stream for stream in self.opened.values() if stream.polled]
         return frames
-
-    def connects(self, symbol: str, received_ns: int) -> list[Record]:
-        records = super().connects(symbol, received_ns)
-        if records and all(channel in POLLED for channel in self.channels):
-            records[0] = msgspec.structs.replace(records[0], quiet_ms=POLLED_QUIET_MS)
-        return records
 
     def fetches(self, now_ns: int) -> Sequence[Fetch]:
         found = list(super().fetches(now_ns))

@@ -5,6 +5,8 @@ The ledger is the stage ``Gaps`` over the records that the shell gave.
 
 import asyncio
 import contextlib
+import json
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -13,9 +15,11 @@ from processors.gaps import Gaps
 from producers import conversation, rotation
 from producers.backoff import Backoff
 from producers.binance import Binance
+from producers.binance_futures import BinanceFutures
 from producers.transport import Transport
-from schemas import Connect, DeadLetter, Depth, Gap, Heartbeat, Record, Tick, Trade
+from schemas import Connect, DeadLetter, Depth, Funding, Gap, Heartbeat, Record, TakerVolume, Tick, Trade
 from schemas.levels import unpacked
+from tests.http_venue import Answer, HttpVenue
 from tests.producers.binance_venue import FIRST_ID, Exchange
 
 SYMBOLS = ("ETHUSDT", "BTCUSDT")
@@ -166,3 +170,40 @@ def test_a_shutdown_that_is_announced_is_no_gap() -> None:
         assert ledger(records, symbol) == []
         assert check_books(records, symbol) == ["start"]
     assert sum(isinstance(record, Connect) for record in records) == len(SYMBOLS)
+
+
+def test_what_futures_give_over_rest_only_needs_no_stream() -> None:
+    now_ms = time.time_ns() // 1_000_000
+    start_ms = now_ms - now_ms % 300_000
+    volumes = [{"buyVol": "2", "sellVol": "1", "timestamp": start_ms - 300_000 * back} for back in (3, 2, 1, 0)]
+    settled = [{"symbol": "BTCUSDT", "fundingTime": start_ms - 3_600_000, "fundingRate": "0.0001", "markPrice": "9"}]
+
+    async def both() -> tuple[list[Record], list[str]]:
+        records: list[Record] = []
+        pages = {"/futures/data/takerlongshortRatio": volumes, "/fapi/v1/fundingRate": settled}
+        script = {path: [Answer(503), Answer(body=json.dumps(rows).encode())] for path, rows in pages.items()}
+        async with HttpVenue(script) as venue:
+            transport = Transport(
+                BinanceFutures,
+                ["BTCUSDT"],
+                records.append,
+                channels=["funding", "taker_volume"],
+                fetch_url=venue.url,
+                clock_interval_ns=0,
+                backoff=QUICK,
+            )
+            running = asyncio.create_task(transport.run())
+            async with asyncio.timeout(20):
+                while sum(isinstance(record, Heartbeat) for record in records) < 2:
+                    await asyncio.sleep(0.01)
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            return records, venue.targets()
+
+    records, targets = asyncio.run(both())
+    ends = [record.event_ns // 1_000_000 for record in records if isinstance(record, TakerVolume)]
+    assert ends == [start_ms - 300_000 * back for back in (2, 1, 0)]
+    assert [record.rate for record in records if isinstance(record, Funding)] == [0.0001]
+    assert sum(isinstance(record, Connect) for record in records) == 1
+    assert len(targets) == 4
