@@ -3,17 +3,19 @@
 numba copies slices that may overlap through a temporary array, and does not see that a loop is one move of memory.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from processors.online.levels import Ints
+
 _move_memory: Any = cgutils.raw_memmove
 
 
-@intrinsic
-def move(_context: Any, array: Any, to: Any, start: Any, count: Any) -> Any:
-    """Put ``count`` items from ``start`` on where ``to`` is, in a contiguous array; callable from kernels only."""
+def _move(_context: Any, array: Any, to: Any, start: Any, count: Any) -> Any:
+    """Put ``count`` items from ``start`` on where ``to`` is, in a contiguous array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0]
@@ -24,3 +26,6 @@ def move(_context: Any, array: Any, to: Any, start: Any, count: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp, types.intp), generate
+
+
+move = cast(Callable[[Ints, int, int, int], None], intrinsic(_move))  # for kernels only
