@@ -25,6 +25,7 @@ from producers.streams import SEND_S, Lost, Stream
 from schemas import DeadLetter, Record, Tick
 
 TICK_S = 1.0
+READ_PASSES = 3  # of the event loop: read the socket, wake the receiver, parse
 SPACING_S = 0.25  # between two frames that we send; five a second are the least that a venue here allows
 
 Emit = Callable[[Record], None]
@@ -112,7 +113,7 @@ class Conversation:
         self._outbox: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: asyncio.TaskGroup | None = None
         self._fetching: set[str] = set()
-        self._heard = asyncio.Event()
+        self._heard_at = self._began
         self._duplicates = session.counts.duplicates
         self._frames = metrics.FRAMES.labels(venue.make.name)
         self._log = log.bind(feed=venue.make.name, link=number)
@@ -129,12 +130,13 @@ class Conversation:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                if self._stream is not None:
-                    tasks.create_task(self._send(self._stream))
                 if self._venue.make.ping:
                     tasks.create_task(self._ping())
                 tasks.create_task(self._tick())
-                tasks.create_task(self._watch() if self._stream is None else self._listen(self._stream))
+                tasks.create_task(self._watch())
+                if self._stream is not None:
+                    tasks.create_task(self._send(self._stream))
+                    tasks.create_task(self._listen(self._stream))
         except BaseExceptionGroup as group:
             raise worst(group) from None
         finally:
@@ -153,33 +155,32 @@ class Conversation:
 
     async def _listen(self, stream: Stream) -> None:
         while True:
-            frame = await self._frame(stream)
+            frame = await stream.receive()
             received_ns = time.time_ns()
             self._frames.inc()
             self._venue.record(frame, received_ns, self._number)
             self._take(self._session.receive(frame, received_ns))
-
-    async def _frame(self, stream: Stream) -> str | bytes:
-        # The wait begins anew once emit has returned, so a slow taker is never mistaken for a silent venue.
-        try:
-            async with asyncio.timeout(self._silence_s):
-                return await stream.receive()
-        except TimeoutError as error:
-            raise Stalled(f"no frame for {self._silence_s} s") from error
+            self._heard_at = time.monotonic()
 
     async def _watch(self) -> None:
-        """In place of listening, where there is no stream."""
-        while True:
-            self._heard.clear()
-            try:
-                await asyncio.wait_for(self._heard.wait(), self._silence_s)
-            except TimeoutError as error:
-                raise Stalled(f"no answer for {self._silence_s} s") from error
+        """Give up a connection that brings nothing."""
+        while (left_s := self._silence_left_s()) > 0.0:
+            await asyncio.sleep(left_s)
+            # Where the taker has blocked us so long, what came meanwhile must be read before it is called silence.
+            for _ in range(READ_PASSES):
+                await asyncio.sleep(0)
+        raise Stalled(f"nothing for {self._silence_s} s")
+
+    def _silence_left_s(self) -> float:
+        return self._heard_at + self._silence_s - time.monotonic()
 
     async def _tick(self) -> None:
         """What is due by time: the feed's own records, its fetches, the end of the connection's life."""
         while True:
-            self._take(self._session.tick(time.time_ns()))
+            due = self._session.tick(time.time_ns())
+            self._take(due)
+            if due and self._stream is None:
+                self._heard_at = time.monotonic()
             if self._life_s and time.monotonic() - self._began > self._life_s and not self._wants_heir.is_set():
                 self._log.info("connection has lived its time", life_s=self._life_s)
                 self._wants_heir.set()
@@ -209,13 +210,13 @@ class Conversation:
             return
         received_ns = time.time_ns()
         self._venue.record(Fetched(fetch.tag, body), received_ns, self._number)
-        self._heard.set()
         self._take(self._session.answer(fetch.tag, body, received_ns))
+        if self._stream is None:
+            self._heard_at = time.monotonic()
 
     def _take(self, records: Sequence[Record]) -> None:
         """Pass on what a frame, an answer or the time has brought, and do what the feed wants next."""
         if records:
-            self._heard.set()
             for record in records:
                 if isinstance(record, DeadLetter):
                     self._refused(record)

@@ -17,7 +17,7 @@ from infra import logs, metrics
 from infra.errors import UserError
 from producers.backoff import Backoff
 from producers.clock import Clocks
-from producers.conversation import Emit, Recorder, TakerFailed, Venue, worst
+from producers.conversation import READ_PASSES, Emit, Recorder, TakerFailed, Venue, worst
 from producers.feed import Feed
 from producers.fetching import Fetcher
 from producers.keys import Keys
@@ -28,7 +28,6 @@ from producers.rotation import Rotation
 from producers.session import Counts, Session
 from schemas import Rejected
 
-READ_PASSES = 3  # of the event loop: read the socket, wake the receiver, parse
 RESYNC_S = 5.0  # between two new snapshots of a symbol
 log = logs.logger(__name__)
 
