@@ -9,6 +9,7 @@ from typing import ClassVar
 from producers.binance import Binance, Channels
 from producers.binance_rising import AggTrades
 from producers.binance_streams import Page
+from schemas import Record, Trade
 
 
 class BinanceAgg(Binance):
@@ -22,6 +23,7 @@ class BinanceAgg(Binance):
     """
 
     name: ClassVar[str] = "binance_agg"
+    writes: ClassVar[tuple[type[Record], ...]] = (Trade,)
     known_channels: ClassVar[tuple[str, ...]] = ("aggTrade",)
     default_channels: ClassVar[tuple[str, ...]] = ("aggTrade",)
     streams: ClassVar[Channels] = {"aggTrade": (AggTrades, Page("https://data-api.binance.vision/api/v3/aggTrades", 4))}

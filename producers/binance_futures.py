@@ -17,6 +17,7 @@ from producers.binance_polls import Fundings, TakerVolumes
 from producers.binance_rising import AggTrades, Klines
 from producers.binance_streams import ChainedDepths, Marks, Page, Quotes, Stream
 from producers.feed import Recent, Shard
+from schemas import Bar, Depth, Funding, Mark, Record, TakerVolume, Tick, Trade
 
 PUBLIC = ("bookTicker", "depth@100ms")
 POLLED = ("funding", "taker_volume")
@@ -38,6 +39,7 @@ class BinanceFutures(Binance):
     """
 
     name: ClassVar[str] = "binance_futures"
+    writes: ClassVar[tuple[type[Record], ...]] = (Mark, Trade, Tick, Depth, Bar, Funding, TakerVolume)
     url: ClassVar[str] = "wss://fstream.binance.com"
     headers: ClassVar[dict[str, str]] = {}
     known_channels: ClassVar[tuple[str, ...]] = ("markPrice@1s", "aggTrade", "kline_1m", *PUBLIC, *POLLED)

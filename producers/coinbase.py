@@ -104,6 +104,7 @@ class Coinbase(Feed):
     """
 
     name: ClassVar[str] = "coinbase"
+    writes: ClassVar[tuple[type[Record], ...]] = (Tick,)
     url: ClassVar[str] = "wss://ws-feed.exchange.coinbase.com"
     silence_s: ClassVar[float] = 10.0
     known_channels: ClassVar[tuple[str, ...]] = ("ticker", "heartbeat")

@@ -89,6 +89,7 @@ class CoinbaseAdvanced(Feed):
     """
 
     name: ClassVar[str] = "coinbase_advanced"
+    writes: ClassVar[tuple[type[Record], ...]] = (Tick,)
     url: ClassVar[str] = "wss://advanced-trade-ws.coinbase.com"
     silence_s: ClassVar[float] = 10.0
     known_channels: ClassVar[tuple[str, ...]] = ("ticker", "heartbeats")

@@ -31,7 +31,7 @@ from producers.coinbase import (
 from producers.depths import depth
 from producers.feed import Recent, Resubscribe
 from producers.wire import UNREADABLE, encoded
-from schemas import Record, Rejected, Tick
+from schemas import Depth, Record, Rejected, Tick
 
 
 class SnapshotMessage(Message, tag="snapshot"):
@@ -77,6 +77,7 @@ class CoinbaseLevel2(Coinbase):
     """
 
     name: ClassVar[str] = "coinbase_level2"
+    writes: ClassVar[tuple[type[Record], ...]] = (Tick, Depth)
     known_channels: ClassVar[tuple[str, ...]] = ("level2_batch", "heartbeat")
     default_channels: ClassVar[tuple[str, ...]] = known_channels
     decoder: ClassVar[msgspec.json.Decoder[Message]] = DECODER

@@ -86,6 +86,7 @@ class CoinbaseMatches(Coinbase):
     """
 
     name: ClassVar[str] = "coinbase_matches"
+    writes: ClassVar[tuple[type[Record], ...]] = (Trade,)
     known_channels: ClassVar[tuple[str, ...]] = ("matches", "heartbeat")
     default_channels: ClassVar[tuple[str, ...]] = known_channels
     decoder: ClassVar[msgspec.json.Decoder[Message]] = DECODER

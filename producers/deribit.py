@@ -80,6 +80,7 @@ class Deribit(Feed):
     """
 
     name: ClassVar[str] = "deribit"
+    writes: ClassVar[tuple[type[Record], ...]] = (IndexValue, Bar)
     url: ClassVar[str] = "wss://www.deribit.com/ws/api/v2"
     silence_s: ClassVar[float] = 35.0
     quiet_ms: ClassVar[int] = 30_000

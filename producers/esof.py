@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from producers.esof_sky import ephemeris
 from producers.feed import Feed, Recent
-from schemas import Heartbeat, Record
+from schemas import Ephemeris, Heartbeat, Record
 
 MINUTE_NS = 60_000_000_000
 GRID_NS = 15 * MINUTE_NS
@@ -35,6 +35,7 @@ class Esof(Feed):
     """
 
     name: ClassVar[str] = "esof"
+    writes: ClassVar[tuple[type[Record], ...]] = (Ephemeris,)
     silence_s: ClassVar[float] = 300.0
     quiet_ms: ClassVar[int] = 120_000
 

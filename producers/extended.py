@@ -26,7 +26,7 @@ from producers.agenda import Agenda, Fetch
 from producers.extended_book import Book, Levels
 from producers.feed import Feed, Recent, Repeated, Resubscribe, Shard
 from producers.wire import MILLISECOND, UNREADABLE, Count, Milliseconds, Price, Rate, decoder
-from schemas import Funding, Heartbeat, IndexValue, Mark, Market, Record, Rejected, Trade
+from schemas import Depth, Funding, Heartbeat, IndexValue, Mark, Market, Record, Rejected, Trade
 
 PATHS = {
     "orderbooks": "orderbooks",
@@ -100,6 +100,7 @@ class Extended(Feed):
     """
 
     name: ClassVar[str] = "extended"
+    writes: ClassVar[tuple[type[Record], ...]] = (Depth, Trade, Mark, IndexValue, Funding, Market)
     url: ClassVar[str] = "wss://api.starknet.extended.exchange/stream.extended.exchange/v1"
     silence_s: ClassVar[float] = 75.0
     quiet_ms: ClassVar[int] = 75_000

@@ -105,6 +105,7 @@ class Feed:
 
     name: ClassVar[str]
     url: ClassVar[str] = ""
+    writes: ClassVar[tuple[type[Record], ...]] = ()  # besides Connect and Heartbeat
     silence_s: ClassVar[float]
     quiet_ms: ClassVar[int] = 0  # longest silence of an instrument that is normal; 0: the gap ledger's own limit
     known_channels: ClassVar[tuple[str, ...]] = ()  # what may be chosen of an instrument's data

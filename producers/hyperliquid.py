@@ -34,7 +34,7 @@ from producers.wire import (
     decoder,
     encoded,
 )
-from schemas import Heartbeat, Record, Rejected, Trade
+from schemas import Bar, Depth, Heartbeat, Record, Rejected, Trade
 
 GREETING = "Websocket connection established."
 COIN = re.compile(r"[A-Za-z0-9@#][A-Za-z0-9:/_-]{0,39}", re.ASCII).fullmatch
@@ -116,6 +116,7 @@ class Hyperliquid(Feed):
     """
 
     name: ClassVar[str] = "hyperliquid"
+    writes: ClassVar[tuple[type[Record], ...]] = (Bar, Trade, Depth)
     url: ClassVar[str] = "wss://api.hyperliquid.xyz/ws"
     silence_s: ClassVar[float] = 35.0
     quiet_ms: ClassVar[int] = 35_000

@@ -28,7 +28,7 @@ from producers.polymarket_books import TokenBook
 from producers.polymarket_followed import Followed, at
 from producers.polymarket_windows import series
 from producers.wire import UNREADABLE
-from schemas import Connect, Depth, Heartbeat, Record, Rejected, Trade
+from schemas import Connect, Depth, Heartbeat, Market, Record, Rejected, Trade
 
 BOOK = "https://clob.polymarket.com/book?token_id="
 SYMBOLS_EACH = 10  # of a connection: with what has just ended they have less than 200 tokens
@@ -54,6 +54,7 @@ class Polymarket(Feed):
     """
 
     name: ClassVar[str] = "polymarket"
+    writes: ClassVar[tuple[type[Record], ...]] = (Market, Depth, Trade)
     url: ClassVar[str] = "wss://ws-subscriptions-clob.polymarket.com/ws/market"
     silence_s: ClassVar[float] = 30.0
     quiet_ms: ClassVar[int] = 60_000

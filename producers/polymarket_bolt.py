@@ -16,7 +16,7 @@ import msgspec
 from producers.feed import Feed, Recent, Resubscribe, Shard
 from producers.polymarket_prices import MILLISECOND, SYMBOL, PolymarketPrices, Value, exact
 from producers.wire import UNREADABLE, Count, Milliseconds, Price, decoder, encoded
-from schemas import Record, Rejected
+from schemas import IndexValue, Record, Rejected
 
 WINDOWS_MS = {"price.crypto.twap": 60_000, "price.crypto": 0}
 SUBSCRIPTIONS = 64  # of a connection, at most
@@ -74,6 +74,7 @@ class PolymarketBolt(PolymarketPrices):
     """  # noqa: E501
 
     name: ClassVar[str] = "polymarket_bolt"
+    writes: ClassVar[tuple[type[Record], ...]] = (IndexValue,)
     url: ClassVar[str] = "wss://ws-live-v2.polymarket.com/ws"
     known_channels: ClassVar[tuple[str, ...]] = tuple(WINDOWS_MS)
     default_channels: ClassVar[tuple[str, ...]] = ("price.crypto.twap",)

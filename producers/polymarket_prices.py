@@ -99,6 +99,7 @@ class PolymarketPrices(Feed):
     """  # noqa: E501
 
     name: ClassVar[str] = "polymarket_prices"
+    writes: ClassVar[tuple[type[Record], ...]] = (IndexValue,)
     url: ClassVar[str] = "wss://ws-live-data.polymarket.com"
     silence_s: ClassVar[float] = 45.0
     quiet_ms: ClassVar[int] = 45_000

@@ -95,6 +95,7 @@ class Pyth(Feed):
     """
 
     name: ClassVar[str] = "pyth"
+    writes: ClassVar[tuple[type[Record], ...]] = (IndexValue,)
     url: ClassVar[str] = f"{HERMES}/stream"
     silence_s: ClassVar[float] = 30.0
     quiet_ms: ClassVar[int] = 10_000

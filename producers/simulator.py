@@ -19,7 +19,7 @@ from producers.coinbase import EPOCH, ErrorMessage, HeartbeatMessage, Message, S
 from producers.coinbase_level2 import CoinbaseLevel2, SnapshotMessage, UpdateMessage
 from producers.market_model import MIDS, SECOND_NS, Deal, Instrument, market
 from producers.session import Session
-from schemas import Record
+from schemas import Depth, Record, Tick
 
 TRADES_A_SECOND = 6.0
 STALL_RATE = 1 / 240  # a second
@@ -34,6 +34,7 @@ class Simulator(CoinbaseLevel2):
     """
 
     name: ClassVar[str] = "simulator"
+    writes: ClassVar[tuple[type[Record], ...]] = (Tick, Depth)
     url: ClassVar[str] = ""
     known_channels: ClassVar[tuple[str, ...]] = ("ticker", "heartbeat", BOOKS)
     default_channels: ClassVar[tuple[str, ...]] = ("ticker", "heartbeat")

@@ -14,7 +14,7 @@ import pytest
 
 from producers import frames
 from producers.feed import Feed, Resubscribe, Retire, feeds
-from schemas import RECORDS, Record, Rejected
+from schemas import RECORDS, Connect, Heartbeat, Record, Rejected
 from schemas.levels import packed, packed_changes
 
 FRAMES = pathlib.Path(__file__).parent.parent / "frames"
@@ -74,6 +74,13 @@ def test_each_frame_gives_what_stands_beside_it(path: pathlib.Path) -> None:
 @pytest.mark.parametrize("name", sorted(set(FEEDS) - SIMULATED))
 def test_a_feed_has_frames_to_hold_it_to(name: str) -> None:
     assert list((FRAMES / name).glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("name", sorted({path.parent.name for path in CASES}))
+def test_a_feed_gives_what_it_says_it_writes(name: str) -> None:
+    lines = [line for path in CASES if path.parent.name == name for line in path.read_text().splitlines()]
+    given = {TYPES[kind] for line in lines for item in json.loads(line)["gives"] for kind in item if kind in TYPES}
+    assert given - {Connect, Heartbeat} == set(FEEDS[name].writes)
 
 
 def symbols(name: str) -> list[str]:
