@@ -25,7 +25,8 @@ BEGIN, END = "<!-- map:begin -->", "<!-- map:end -->"
 SHELLS = {
     "checkpoints": ("processors.live.checkpoints",),
     "dead_letters": ("producers.session", "processors.live.encoding", "consumers.reader", "consumers.dead_letters"),
-}  # what runs stages and feeds writes topics of its own
+}  # what runs stages and feeds writes topics of its own, and reads one
+READERS = {"resyncs": ("producers.resync",)}
 READERS_OF_ALL = {"consumers.clickhouse": "ClickHouse", "consumers.archive": "Archive"}
 
 
@@ -99,6 +100,8 @@ def survey() -> list[Entry]:
             entries[topic].readers.append(_place(getattr(module, "run", module)))
     for topic, makers in SHELLS.items():
         entries[topic].makers += [_place(importlib.import_module(module)) for module in makers]
+    for topic, readers in READERS.items():
+        entries[topic].readers += [_place(importlib.import_module(module)) for module in readers]
     chains = importlib.import_module("processors.wiring").plan(stages)
     order = [topic for source, chain in chains.items() for topic in (source, *map(stage.name, chain))]
     return sorted(entries.values(), key=lambda entry: (_index(order, entry.topic), entry.topic))
