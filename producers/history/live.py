@@ -9,7 +9,6 @@ from infra.archive import pieces
 from infra.archive_rows import Wanted
 from producers.history.proof import Live
 from producers.history.series import Series
-from schemas import Trade
 
 
 def first(root: Path, series: Series, from_ns: int) -> Live | None:
@@ -35,9 +34,5 @@ def _first(root: Path, series: Series, wanted: Wanted, partition: int) -> Live |
 
 
 def _same_kind(series: Series) -> pl.Expr:
-    if "width_ms" in series.record.__struct_fields__:
-        return pl.col("width_ms") == series.slot_ns // 1_000_000
-    if series.record is Trade:  # a single trade bears its own id, of several taken together the id is another count's
-        single = pl.col("trade_id") == pl.col("first_id")
-        return single if series.kind == "trades" else ~single
-    return pl.lit(True)
+    bars = "width_ms" in series.record.__struct_fields__
+    return pl.col("width_ms") == series.slot_ns // 1_000_000 if bars else pl.lit(True)

@@ -86,7 +86,7 @@ class Trades(Spot):
 
 
 class AggTrades(Spot):
-    """Trades of one taker order at one price as one."""
+    """Trades of one taker order at one price as one; live they are a feed of their own, with ids of its own."""
 
     record: ClassVar[type[Record]] = Trade
     folder: ClassVar[str] = "aggTrades"
@@ -171,8 +171,9 @@ class Binance(Source):
     headers: ClassVar[Mapping[str, str]] = {"X-MBX-TIME-UNIT": "MICROSECOND"}
 
     def series(self, symbol: str, kind: str) -> Series:
-        made: dict[str, type[Trades | AggTrades]] = {"trades": Trades, "agg_trades": AggTrades}
-        return made[kind](self.name, symbol, kind) if kind in made else Klines(self.name, symbol, kind)
+        if kind == "agg_trades":
+            return AggTrades("binance_agg", symbol, kind)
+        return Trades(self.name, symbol, kind) if kind == "trades" else Klines(self.name, symbol, kind)
 
 
 def _trades(instrument: str, batch: pl.DataFrame, number: str, first: str, last: str) -> pl.DataFrame:

@@ -15,7 +15,8 @@ from producers.history.series import SECOND_NS, Answer, Series, Source, Stretch
 from schemas import Funding, Record, TakerVolume
 
 HOST = "fapi.binance.com"
-SECOND_MS, MILLISECOND_NS, DAY_NS = 1_000, 1_000_000, 86_400_000_000_000
+SECOND_MS, MILLISECOND_NS = 1_000, 1_000_000
+KEPT_NS = (30 * 24 - 1) * 3_600_000_000_000  # an hour less than the venue says, for requests take time
 PERIODS_MS = {"5m": 300_000, "15m": 900_000, "30m": 1_800_000, "1h": 3_600_000, "4h": 14_400_000, "1d": 86_400_000}
 
 
@@ -54,7 +55,7 @@ class TakerVolumes(Series):
 
     def __init__(self, venue: str, symbol: str, kind: str) -> None:
         self.period = kind.removeprefix("taker_volumes_")
-        super().__init__(venue, symbol, kind, PERIODS_MS[self.period] * MILLISECOND_NS, keeps_ns=30 * DAY_NS)
+        super().__init__(venue, symbol, kind, PERIODS_MS[self.period] * MILLISECOND_NS, keeps_ns=KEPT_NS)
 
     def offset(self) -> pl.Expr:
         return pl.col("event_ns") // self.slot_ns - 1

@@ -17,7 +17,10 @@ from consumers.clickhouse import ClickHouse
 from infra.cli import app
 from infra.clickhouse import query
 from infra.settings import load_settings
+from processors.replay.sources import backfill as replayed
+from processors.replay.sources.archive import Selection
 from schemas import Gap, Trade
+from schemas.columns import Keys
 from tests.history import batch
 from tests.producers.history import spot
 from tests.producers.history.run import backfill, kept
@@ -92,6 +95,17 @@ def test_what_lies_between_the_history_and_the_first_live_trade_is_lacking(venue
     assert run.lines[1].endswith("the live archive begins at 1130: 10 numbers before it are in neither")
     gap = kept(tmp_path, Gap).select("cause", "expected", "seen", "missed", "to_ns").row(0)
     assert gap == ("missed", 1120, 1130, 10, rows[130].time_us * 1_000)
+
+
+def test_a_replay_reads_what_was_back_filled_up_to_the_first_live_trade(venue: Venue, tmp_path: Path) -> None:
+    rows = spot.trades("2025-01-01", 3, 50)
+    spot.offer(venue, rows, daily=["2025-01-01", "2025-01-02"])
+    record_live(tmp_path, rows[-20:])
+    backfill(venue, tmp_path)
+    (kind,) = replayed.there(tmp_path, "ticks")
+    runs = replayed.log(kind, tmp_path / "archive", "ticks", 0, Keys(), None, Selection())
+    numbers = [number for run in runs for table in run.batch.tables for number in table.columns["trade_id"].tolist()]
+    assert numbers == [row.number for row in rows[:-20]]
 
 
 # The command
