@@ -13,7 +13,7 @@ import msgspec
 
 from producers.agenda import Fetch
 from producers.binance_rows import WIDTHS_MS, agg_trades, bar, klines, trades
-from producers.binance_streams import DAY_NS, Page, Stream
+from producers.binance_streams import DAY_NS, Page, Stream, far
 from producers.binance_wire import FIRST_US, AggTradeEvent, KlineEvent, TradeEvent, Wrapped
 from producers.refill import Missing, Refill
 from producers.wire import decoder
@@ -68,8 +68,8 @@ class Trades(Rising):
     def take(self, event: TradeEvent, received_ns: int) -> list[Record]:
         stamp, number, side = event.T, event.t, "sell" if event.m else "buy"
         event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
-        if event.s != self.symbol or not -DAY_NS < event_ns - received_ns < DAY_NS:
-            raise self.misplaced(event.s, stamp)
+        if not -DAY_NS < event_ns - received_ns < DAY_NS:
+            raise far(stamp)
         trade = Trade(self._instrument, event_ns, received_ns, event.p, event.q, side, number, number, number)
         return self.in_order(number, trade, received_ns)
 
@@ -85,8 +85,8 @@ class AggTrades(Rising):
     def take(self, event: AggTradeEvent, received_ns: int) -> list[Record]:
         stamp, number, first, last, side = event.T, event.a, event.f, event.l, "sell" if event.m else "buy"
         event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
-        if event.s != self.symbol or not -DAY_NS < event_ns - received_ns < DAY_NS:
-            raise self.misplaced(event.s, stamp)
+        if not -DAY_NS < event_ns - received_ns < DAY_NS:
+            raise far(stamp)
         if first > last:
             raise Rejected(f"trade ids {first} to {last}")
         trade = Trade(self._instrument, event_ns, received_ns, event.p, event.q, side, number, first, last)
@@ -108,7 +108,7 @@ class Klines(Rising):
         self._begun = False
 
     def take(self, event: KlineEvent, received_ns: int) -> list[Record]:
-        event_ns, kline = self.happened(event.s, event.E, received_ns), event.k
+        event_ns, kline = self.happened(event.E, received_ns), event.k
         if kline.i != self._interval:
             raise Rejected(f"on {self.name}: a kline of {kline.i[:50]!r}")
         if not kline.x:

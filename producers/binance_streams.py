@@ -1,6 +1,6 @@
 """The streams of one symbol at Binance: quotes, books and mark prices; those whose ids rise are in binance_rising.py.
 
-- Spot's ``bookTicker`` has no time: it counts as happening when it was received. Its ``u`` rises.
+- Spot's ``bookTicker`` has no time: it counts as happening when it was received. Its ``u`` rises on a connection.
 - A mark price also shows that the symbol is alive, as a Heartbeat. Where no funding is due, its rate is empty.
 - An event time more than a day from ours is a broken clock and is refused; what is fetched may be older. Where messages
   come by the thousand this is spelled out, for a call of ``happened`` would cost as much as the rest.
@@ -83,23 +83,17 @@ class Stream:
         """Records that were held back and have waited long enough."""
         return []
 
-    def happened(self, symbol: str, stamp: int, received_ns: int) -> int:
-        """The event time in ns of a message that belongs here.
+    def happened(self, stamp: int, received_ns: int) -> int:
+        """The event time of a message in ns.
 
         Raises:
-            Rejected: it is of another symbol, or its time more than a day away.
+            Rejected: it is more than a day away.
 
         """
         event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
-        if symbol != self.symbol or not -DAY_NS < event_ns - received_ns < DAY_NS:
-            raise self.misplaced(symbol, stamp)
+        if not -DAY_NS < event_ns - received_ns < DAY_NS:
+            raise far(stamp)
         return event_ns
-
-    def misplaced(self, symbol: str, stamp: int) -> Rejected:
-        """Why a message does not belong here."""
-        if symbol != self.symbol:
-            return Rejected(f"a message of {symbol[:50]!r} on {self.name}")
-        return Rejected(f"event time {stamp} is more than a day from its receipt")
 
 
 class Quotes(Stream):
@@ -107,9 +101,7 @@ class Quotes(Stream):
 
     decoder: ClassVar[msgspec.json.Decoder[Any]] = decoder(Wrapped[QuoteEvent])
 
-    def __init__(self, name: str, instrument: str, page: Page, latest: dict[str, int], cause: str = "start") -> None:
-        super().__init__(name, instrument, page, latest, cause)
-        self._last = latest.get(name, -1)
+    _last = -1
 
     def take(self, event: QuoteEvent, received_ns: int) -> list[Record]:
         bid, ask, number, stamp = event.b, event.a, event.u, event.T
@@ -118,14 +110,12 @@ class Quotes(Stream):
         else:
             event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
             if not -DAY_NS < event_ns - received_ns < DAY_NS:
-                raise self.misplaced(event.s, stamp)
-        if event.s != self.symbol:
-            raise self.misplaced(event.s, stamp)
+                raise far(stamp)
         if bid > ask:
             raise Rejected(f"crossed: bid {bid} above ask {ask}")
         if number <= self._last:
             raise Repeated(f"repeated: {self.name} update {number}")
-        self._last = self._latest[self.name] = number
+        self._last = number
         return [Tick(self._instrument, event_ns, received_ns, bid, ask, event.B, event.A, 0.0, 0.0, "", number, 0)]
 
 
@@ -142,8 +132,8 @@ class Depths(Stream):
     def take(self, event: DepthEvent, received_ns: int) -> list[Record]:
         stamp = event.T or event.E
         event_ns = stamp * (1_000 if stamp >= FIRST_US else 1_000_000)
-        if event.s != self.symbol or not -DAY_NS < event_ns - received_ns < DAY_NS:
-            raise self.misplaced(event.s, stamp)
+        if not -DAY_NS < event_ns - received_ns < DAY_NS:
+            raise far(stamp)
         records = self._book.take(event, event_ns, received_ns)
         self.wants = not self._book.live
         return records
@@ -180,7 +170,7 @@ class Marks(Stream):
     decoder: ClassVar[msgspec.json.Decoder[Any]] = decoder(Wrapped[MarkEvent])
 
     def take(self, event: MarkEvent, received_ns: int) -> list[Record]:
-        event_ns = self.happened(event.s, event.E, received_ns)
+        event_ns = self.happened(event.E, received_ns)
         try:
             rate = RATE.decode(event.r) if event.r else 0.0
         except UNREADABLE as error:
@@ -193,3 +183,8 @@ class Marks(Stream):
             Mark(self._instrument, event_ns, received_ns, event.p, event.i, rate, next_ns),
             Heartbeat(self._instrument, event_ns, received_ns, 0, 0),
         ]
+
+
+def far(stamp: int) -> Rejected:
+    """A message's time is none that can be."""
+    return Rejected(f"event time {stamp} is more than a day from its receipt")

@@ -6,7 +6,7 @@ websocket market streams. Rules:
 - Times come in milliseconds or microseconds since the epoch, as asked for and by the venue's defaults; the size of the
   number says which.
 - A combined stream wraps each message: ``{"stream":"btcusdt@trade","data":{...}}``. Which message it is, the stream's
-  name says, so each kind has a decoder of its own and a frame is decoded once.
+  name says, and whose; so each kind has a decoder of its own and a frame is decoded once.
 - ``m`` says that the buyer was the maker: then the taker sold.
 """
 
@@ -35,7 +35,6 @@ class Wrapped(msgspec.Struct, Generic[Data], gc=False):
 class TradeEvent(msgspec.Struct, gc=False):
     """``trade``: one trade."""
 
-    s: str
     t: Count
     p: Price
     q: Amount
@@ -46,7 +45,6 @@ class TradeEvent(msgspec.Struct, gc=False):
 class AggTradeEvent(msgspec.Struct, gc=False):
     """``aggTrade``: the trades of one order at one price."""
 
-    s: str
     a: Count
     p: Price
     q: Amount
@@ -59,7 +57,6 @@ class AggTradeEvent(msgspec.Struct, gc=False):
 class QuoteEvent(msgspec.Struct, gc=False):
     """``bookTicker``: the best quotes; spot gives no time."""
 
-    s: str
     u: Count
     b: Price
     B: Amount
@@ -71,7 +68,6 @@ class QuoteEvent(msgspec.Struct, gc=False):
 class DepthEvent(msgspec.Struct, gc=False):
     """``depth``: changed levels, kept as text; ``pu`` and ``T`` stand in futures only."""
 
-    s: str
     E: Count
     U: Count
     u: Count
@@ -100,7 +96,6 @@ class Kline(msgspec.Struct, gc=False):
 class KlineEvent(msgspec.Struct, gc=False):
     """``kline``: the bar of this moment."""
 
-    s: str
     E: Count
     k: Kline
 
@@ -108,7 +103,6 @@ class KlineEvent(msgspec.Struct, gc=False):
 class MarkEvent(msgspec.Struct, gc=False):
     """``markPriceUpdate``: ``r`` and ``T`` are the next funding's rate and time, empty and 0 where there is none."""
 
-    s: str
     E: Count
     p: Price
     i: Amount
