@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from processors.gaps import Gaps
 from producers import conversation, frames, rotation
 from producers.backoff import Backoff
 from producers.transport import Transport
 from schemas import Connect, DeadLetter, Depth, Record, Trade
-from tests.producers.streamed import Broadcast, Numbers, shutdown
+from tests.producers.streamed import INSTRUMENT, Broadcast, Numbers, shutdown
 
 QUICK = Backoff(base_s=0.02, cap_s=0.1, spacing_s=0.02)
 Play = Callable[[Broadcast, list[Record]], Awaitable[None]]
@@ -87,7 +88,9 @@ def chain(records: list[Record]) -> list[str]:
 def whole(records: list[Record]) -> bool:
     """Whether every trade came once and the book's chain never broke while the feed ran."""
     numbers = trades(records)
-    no_gap = numbers == list(range(numbers[0], numbers[-1] + 1))
+    ledger = Gaps(INSTRUMENT)
+    gaps = [gap for record in records if isinstance(record, Trade | Connect) for gap in ledger.on_event(record)]
+    no_gap = numbers == list(range(numbers[0], numbers[-1] + 1)) and not gaps
     ended = ["connect start", "snapshot", "deltas", "connect disconnect"]  # the last is said when the feed is stopped
     return no_gap and causes(records) == ["start"] and chain(records) == ended
 
