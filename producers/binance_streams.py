@@ -100,8 +100,7 @@ class Quotes(Stream):
     """``bookTicker``: the best quotes."""
 
     decoder: ClassVar[msgspec.json.Decoder[Any]] = decoder(Wrapped[QuoteEvent])
-
-    _last = -1
+    _last = -1  # update id, on this connection
 
     def take(self, event: QuoteEvent, received_ns: int) -> list[Record]:
         bid, ask, number, stamp = event.b, event.a, event.u, event.T
