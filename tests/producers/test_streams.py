@@ -77,7 +77,14 @@ def value(last: float) -> Callable[[list[Record]], bool]:
 
 
 def test_each_event_is_a_frame_and_comments_are_none() -> None:
-    pieces: list[str | float] = [": hello\n\n", "data: 1\n\n", "event: price\nid: 7\ndata: 2\r\n\r\n", "data: ju", "nk\n\ndata:3\n\n", 1.0]
+    pieces: list[str | float] = [
+        ": hello\n\n",
+        "data: 1\n\n",
+        "event: price\nid: 7\ndata: 2\r\n\r\n",
+        "data: ju",
+        "nk\n\ndata:3\n\n",
+        1.0,
+    ]
     records, venue = run([Events(pieces)], value(3))
     assert told(records) == ["start", 1.0, 2.0, "not a number", 3.0]
     (request,) = venue.requests
@@ -87,7 +94,12 @@ def test_each_event_is_a_frame_and_comments_are_none() -> None:
 
 
 def test_a_stream_that_ends_or_breaks_or_is_refused_comes_again() -> None:
-    script: list[Answer | Events] = [Events(["data: 1\n\n"]), Answer(503), Answer(body=b"text"), Events(["data: 2\n\n", "data: 3\n\n", 1.0])]
+    script: list[Answer | Events] = [
+        Events(["data: 1\n\n"]),
+        Answer(503),
+        Answer(body=b"text"),
+        Events(["data: 2\n\n", "data: 3\n\n", 1.0]),
+    ]
     records, venue = run(script, value(3))
     assert told(records) == ["start", 1.0, "disconnect", 2.0, 3.0]
     assert len(venue.requests) == 4
