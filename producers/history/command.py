@@ -2,9 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ AGENT = "Mozilla/5.0 (compatible; tidemill)"
 LIVE = "archive"  # folder under data_dir
 SCALE = 1_000_000_000  # of progress: seconds of time covered
 
-Name = Annotated[str, typer.Argument(help="Source: binance, binance_futures, deribit, hyperliquid, pyth.")]
+Name = Annotated[str, typer.Argument(help="Source: a file of producers/history/sources, e.g. binance or deribit.")]
 Symbols = Annotated[str, typer.Option(help="Symbols as the venue names them, e.g. BTCUSDT,ETHUSDT.")]
 Kind = Annotated[str, typer.Option(help="What to fetch, e.g. trades or klines_1m; not given: the first of the source.")]
 Start = Annotated[str, typer.Option(help="First day, e.g. 2025-01-01 (UTC).")]
@@ -104,11 +104,10 @@ def fill(
             closing.callback(filling.close)
             fillings.append(filling)
         with ThreadPoolExecutor(workers) as pool:
-            run = _Run(pool, web)
-            run.each((filling.check, recheck) for filling in fillings)
-            run.each((filling.take, month) for filling in fillings for month in filling.months())
-            run.each((filling.take, part) for filling in fillings for part in filling.days())
-            run.each((filling.page,) for filling in fillings)
+            _each(pool, web, ((filling.check, recheck) for filling in fillings))
+            _each(pool, web, ((filling.take, month) for filling in fillings for month in filling.months()))
+            _each(pool, web, ((filling.take, date) for filling in fillings for date in filling.days()))
+            _each(pool, web, ((filling.page,) for filling in fillings))
         results = []
         for filling in fillings:
             live = first(Path(settings.data_dir) / LIVE, filling.series, wanted[0])
@@ -118,23 +117,17 @@ def fill(
     return results, told
 
 
-class _Run:
-    """Calls spread over threads; when one fails or the user wants to end, the others end soon."""
-
-    def __init__(self, pool: ThreadPoolExecutor, web: Web) -> None:
-        self._pool, self._web = pool, web
-
-    def each(self, calls: Iterator[tuple[Any, ...]]) -> None:
-        """Make the calls and wait for them."""
-        futures: list[Future[None]] = [self._pool.submit(call[0], *call[1:]) for call in calls]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            self._web.stopping.set()
-            for future in futures:
-                future.cancel()
-            raise
+def _each(pool: ThreadPoolExecutor, web: Web, calls: Iterable[tuple[Any, ...]]) -> None:
+    """Make calls in threads and wait for them; when one fails or the user wants to end, the others end soon."""
+    futures: list[Future[None]] = [pool.submit(call[0], *call[1:]) for call in calls]
+    try:
+        for future in as_completed(futures):
+            future.result()
+    except BaseException:
+        web.stopping.set()
+        for future in futures:
+            future.cancel()
+        raise
 
 
 def day(option: str, text: str) -> int:
@@ -148,10 +141,10 @@ def day(option: str, text: str) -> int:
 
     """
     try:
-        found = date.fromisoformat(text)
+        found = datetime.strptime(text, "%Y-%m-%d")
     except ValueError:
         raise UserError(f"--{option}: {text!r} is no day; expected e.g. 2025-01-01") from None
-    return nanoseconds(datetime(found.year, found.month, found.day, tzinfo=UTC))
+    return nanoseconds(found.replace(tzinfo=UTC))
 
 
 def _headers(source: Source, settings: Settings) -> dict[str, str]:

@@ -16,7 +16,7 @@ from producers.history.journal import Journal
 from producers.history.landing import Landing, part_of
 from producers.history.paging import Paging
 from producers.history.parts import DAILY, MONTHLY, Part
-from producers.history.plan import Period, Span, days, months, uncovered
+from producers.history.plan import Period, Span, days, moment, months, uncovered
 from producers.history.proof import SETTLED_NS, Live, Proof, gaps, prove
 from producers.history.series import Series
 from producers.history.web import Absent, Failure, Web
@@ -42,7 +42,7 @@ class Filling:
         self.series, self.web, self.now_ns = series, web, now_ns
         self.landing = Landing(data_dir, series)
         self.journal = Journal(self.landing.root)
-        self.wanted = self._possible(wanted)
+        self.asked, self.wanted = wanted, self._possible(wanted)
         self._told, self._done = told, done
 
     def close(self) -> None:
@@ -55,17 +55,19 @@ class Filling:
 
     def check(self, anew: bool = False) -> None:
         """Forget parts whose files are gone and, when asked ``anew``, files that the venue has issued again."""
+        if self.wanted[0] - self.asked[0] >= max(self.series.slot_ns, 1):
+            self.tell(f"the venue keeps nothing from before {moment(self.wanted[0]):%Y-%m-%dT%H:%M}")
         pieces = self.landing.pieces()
         for part in self.journal.parts:
             if not self.landing.holds(part, pieces):
-                self.tell(f"{part.source} {part.name or part.files} is no longer there and is fetched again")
+                self.tell(f"{part.source} {part.name or part.asked} is no longer there and is fetched again")
                 self.journal.lose(part)
             elif anew and part.sha256:
                 with contextlib.suppress(Absent, Failure):
                     if zipped.checksum(self.web, self.series.archive(part.name)) != part.sha256:
                         self.tell(f"{part.source} {part.name} was issued again and is fetched again")
                         self._forget(part)
-        self._done(self.wanted[1] - self.wanted[0] - sum(end - begin for begin, end in self.uncovered()), 0)
+        self._done(self.asked[1] - self.asked[0] - sum(end - begin for begin, end in self.uncovered()), 0)
 
     def uncovered(self) -> list[Span]:
         """Time of which nothing is known yet."""

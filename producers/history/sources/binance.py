@@ -14,7 +14,7 @@ import polars as pl
 
 from producers.agenda import Fetch
 from producers.binance_rows import WIDTHS_MS, agg_trades, klines, trades
-from producers.binance_wire import FIRST_US
+from producers.binance_wire import FIRST_US, LAST_MS, LAST_US
 from producers.history.series import Answer, Series, Source, Stretch
 from schemas import Bar, Record, Trade
 
@@ -25,9 +25,10 @@ SIDE = pl.when(pl.col("buyer_is_maker")).then(pl.lit("sell")).otherwise(pl.lit("
 
 
 def nanoseconds(column: str) -> pl.Expr:
-    """A column of times in ns."""
+    """A column of times in ns; null for what is neither in milliseconds nor in microseconds."""
     time = pl.col(column)
-    return pl.when(time >= FIRST_US).then(time * 1_000).otherwise(time * 1_000_000)
+    microseconds, milliseconds = time.is_between(FIRST_US, LAST_US), time.is_between(0, LAST_MS)
+    return pl.when(microseconds).then(time * 1_000).when(milliseconds).then(time * 1_000_000)
 
 
 class Spot(Series):

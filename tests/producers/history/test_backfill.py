@@ -130,9 +130,10 @@ def test_a_checksum_that_stays_wrong_is_told_and_pages_take_the_files_place(venu
         ),
         zipped("x.csv", [LINE.removesuffix(",True")]),
         zipped("x.csv", [LINE.replace("1.5", "nan")]),
+        zipped("x.csv", [LINE.replace("1735689600000000", "1735689600000000000")]),
         zipped("x.csv", [LINE] * 3)[:-40],
     ],
-    ids=["no zip", "a word for a number", "a column short", "nan", "cut"],
+    ids=["no zip", "a word for a number", "a column short", "nan", "a time in ns", "cut"],
 )
 def test_a_file_that_cannot_be_used_is_told_and_leaves_nothing(venue: Venue, tmp_path: Path, content: bytes) -> None:
     rows = spot.trades("2025-01-01", 1, 50)

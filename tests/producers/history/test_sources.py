@@ -124,6 +124,7 @@ def test_hyperliquid_gives_what_it_keeps_and_not_more_is_expected(venue: Venue, 
     bars = kept(tmp_path, Bar, "hyperliquid:xyz:GOLD", "candles_1m")
     assert len(bars) == 5_000
     assert bars["event_ns"][-1] == moment("2025-01-11")
+    assert run.told == ["hyperliquid:xyz:GOLD candles_1m: the venue keeps nothing from before 2025-01-07T12:40"]
     assert run.whole
 
 
