@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
@@ -7,6 +9,7 @@ from processors.books import BookOptions, Books
 from processors.chain import EventChain
 from schemas import Book, Depth, Gap, Record, Rejected, Resync, Top
 from schemas.levels import packed, packed_changes, unpacked
+from tests.data import ROOT
 from tests.streams import MILLISECOND, NOON, SECOND
 
 ETH = "x:ETH-USD"
@@ -331,3 +334,28 @@ def test_options_that_make_no_sense_are_refused_by_name() -> None:
         with pytest.raises(ValueError, match=told):
             BookOptions(**wrong)
     assert BookOptions().ask_every_ms * MILLISECOND == 10 * SECOND
+
+
+def test_once_warm_nothing_is_compiled_for_an_event() -> None:
+    code = """
+import random
+from processors.books import Books
+from processors.online import ladder
+from schemas import Rejected
+from tests.book_venue import STYLES, Venue
+
+def compiled():
+    return {name: len(item.signatures) for name, item in vars(ladder).items() if hasattr(item, "signatures")}
+
+Books.warm()
+before = compiled()
+for style in STYLES:
+    venue, stage = Venue("x:a", random.Random(1), style), Books("x:a")
+    for event in [venue.snapshot(1), *(venue.delta(number) for number in range(2, 40))]:
+        assert list(stage.on_event(event)) is not None
+        snapshot, stage = stage.snapshot(), Books("x:a")
+        stage.restore(snapshot)
+assert compiled() == before, (before, compiled())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
