@@ -53,6 +53,7 @@ def setup(settings: Settings) -> None:
         cache_logger_on_first_use=False,
     )
     logging.captureWarnings(True)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # else it tells of every request
     logging.basicConfig(handlers=[output], level=settings.log_level, force=True)
 
 

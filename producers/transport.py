@@ -69,6 +69,7 @@ class Transport:
         self._venue = Venue(make, emit, self._fetcher, keys, url, silence_s, backoff, recorder)
         self._clocks = Clocks(clock_interval_ns) if clock_interval_ns else None
         self._counts = Counts()
+        metrics.CONNECTED.labels(make.name)  # 0 until there is a connection
         self._places = [Place(shard, number, Merge(make.shared_sequences)) for number, shard in enumerate(shards)]
         numbers = itertools.count()
         self._rotations = [

@@ -213,7 +213,9 @@ def test_a_secret_that_is_missing_is_told_by_its_settings_name_before_anything_s
             Transport(make, ["A"], lambda record: None, keys=Keys(known))
 
 
-def test_a_feed_that_only_fetches_runs_without_a_socket_and_clocks_run_beside_it() -> None:
+def test_a_feed_that_only_fetches_runs_without_a_socket_and_clocks_run_beside_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     answers = [rate(1.0), Answer(503), rate(1.0), Answer(body=b"junk"), rate(2.0)]
     records, venue = answered(answers, has(2.0), clock_interval_ns=20_000_000)
     assert [word for word in words(records) if word != "beat"] == ["rates:A start", 1.0, "no rate", 2.0]
@@ -223,6 +225,7 @@ def test_a_feed_that_only_fetches_runs_without_a_socket_and_clocks_run_beside_it
     assert (headers["authorization"], headers["x-unit"]) == (f"Bearer {SECRET}", "us")
     assert headers["user-agent"].startswith("Mozilla/5.0")
     assert set(venue.targets()) == {"/rates?symbol=A"}
+    assert SECRET not in "".join(capfd.readouterr())
 
 
 def test_a_source_that_goes_on_failing_is_a_stall_and_comes_back() -> None:
