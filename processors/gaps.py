@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from processors.online.rows import FIRST, columns_of, doubled, row_type
-from processors.online.sight import CAUSES, Sight, cause_code, on_clock, on_connect, on_heartbeat, on_tick
+from processors.online.sight import CAUSES, Sight, cause_code, cause_codes, on_clock, on_connect, on_heartbeat, on_tick
 from processors.stage import BatchStage, Events, Rejection
 from schemas import Clock, Connect, Gap, Heartbeat, Tick, Trade
 from schemas.columns import Column, Keys, Table
@@ -75,9 +75,7 @@ class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock | Trade, Gap]):
         cls, options: GapOptions, keys: Keys, states: NDArray[np.void], events: Events
     ) -> tuple[list[Table], list[Rejection]]:
         given = events.columns
-        reasons = np.zeros(len(events.kind), np.int64)
-        for index in np.flatnonzero(events.kind == CONNECT).tolist():
-            reasons[index] = cause_code(given["cause"][index])
+        reasons = cause_codes(given["cause"], events.kind == CONNECT)
         rows = _run(
             states, keys.sorted_codes(), *events[:3], given["event_ns"], given["received_ns"], given["trade_id"],
             given["last_trade_id"], given["quiet_ms"], reasons, options.stale_after_ms * MILLISECOND,

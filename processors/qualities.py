@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 
 from processors.online.outlier import Prices, is_outlier
 from processors.online.rows import FIRST, columns_of, doubled, row_type
-from processors.online.sight import Row, Sight, cause_code, limit, on_clock, on_connect, on_heartbeat, on_tick
+from processors.online.sight import (
+    Row,
+    Sight,
+    cause_code,
+    cause_codes,
+    limit,
+    on_clock,
+    on_connect,
+    on_heartbeat,
+    on_tick,
+)
 from processors.stage import BatchStage, Events, Rejection
 from schemas import Clock, Connect, Heartbeat, Quality, Tick, Trade
 from schemas.columns import Keys, Table
@@ -175,9 +185,7 @@ class Qualities(BatchStage[Tick | Heartbeat | Connect | Clock | Trade, Quality])
         cls, options: QualityOptions, keys: Keys, states: NDArray[np.void], events: Events
     ) -> tuple[list[Table], list[Rejection]]:
         given = events.columns
-        reasons = np.zeros(len(events.kind), np.int64)
-        for index in np.flatnonzero(events.kind == CONNECT).tolist():
-            reasons[index] = cause_code(given["cause"][index])
+        reasons = cause_codes(given["cause"], events.kind == CONNECT)
         rows = _run(
             states, keys.sorted_codes(), *events[:3], given["event_ns"], given["received_ns"], given["trade_id"],
             given["last_trade_id"], given["quiet_ms"], given["bid"], given["ask"], given["price"], reasons,

@@ -7,6 +7,9 @@ Functions on a ``Sight``, or a row of an array with its fields; each takes one e
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from schemas.jit import shared
 
 CAUSES = ("", "missed", "stall", "start", "disconnect", "sequence", "error")
@@ -90,6 +93,14 @@ def on_connect(state: Any, cause: int, quiet_ns: int) -> None:
 def limit(state: Any, stale_ns: int) -> int:
     """How long a silence may last, in ns: what the feed said, else ``stale_ns``."""
     return state.quiet_ns if state.quiet_ns > 0 else stale_ns
+
+
+def cause_codes(causes: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """``cause_code`` of some causes, 0 for the others."""
+    codes = np.zeros(len(causes), np.int64)
+    for index in np.flatnonzero(where).tolist():
+        codes[index] = cause_code(causes[index])
+    return codes
 
 
 def cause_code(cause: str) -> int:
