@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from producers.binance_wire import PartId, nanoseconds
-from producers.wire import UNREADABLE, Amount, Count, Price, Rate, decoder
+from producers.wire import UNREADABLE, Amount, Count, Price, Rate, Size, decoder
 from schemas import Bar, Funding, Record, Rejected, TakerVolume, Trade
 
 MINUTE_MS = 60_000
@@ -37,7 +37,7 @@ class TradeRow(msgspec.Struct, rename="camel", gc=False):
 
     id: Count
     price: Price
-    qty: Amount
+    qty: Size
     time: Count
     is_buyer_maker: bool
 
@@ -47,7 +47,7 @@ class AggTradeRow(msgspec.Struct, gc=False):
 
     a: Count
     p: Price
-    q: Amount
+    q: Size
     f: PartId
     l: PartId  # noqa: E741
     T: Count

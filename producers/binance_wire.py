@@ -14,7 +14,7 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from producers.wire import Amount, Count, Price, Rate, decoder
+from producers.wire import Amount, Count, Price, Rate, Size, decoder
 from schemas import Rejected
 
 LAST_MS = (2**63 - 1) // 1_000_000  # beyond it, ns no longer fit into 64 bits
@@ -37,7 +37,7 @@ class TradeEvent(msgspec.Struct, gc=False):
 
     t: Count
     p: Price
-    q: Amount
+    q: Size
     T: Count
     m: bool
 
@@ -47,7 +47,7 @@ class AggTradeEvent(msgspec.Struct, gc=False):
 
     a: Count
     p: Price
-    q: Amount
+    q: Size
     f: PartId
     l: PartId  # noqa: E741
     T: Count

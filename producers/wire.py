@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 Price = Annotated[float, msgspec.Meta(gt=0.0, lt=1e18)]
+Size = Annotated[float, msgspec.Meta(gt=0.0, lt=1e18)]  # of a trade
 Amount = Annotated[float, msgspec.Meta(ge=0.0, lt=1e18)]
 Rate = Annotated[float, msgspec.Meta(gt=-1e6, lt=1e6)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
