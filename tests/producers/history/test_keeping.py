@@ -24,14 +24,7 @@ from schemas.columns import Keys
 from tests.history import batch
 from tests.producers.history import spot
 from tests.producers.history.run import backfill, kept
-from tests.producers.history.server import Status, Venue, serve
-
-
-@pytest.fixture
-def venue() -> Iterator[Venue]:
-    with serve(Venue()) as found:
-        yield found
-
+from tests.producers.history.server import Status, Venue
 
 # The history
 

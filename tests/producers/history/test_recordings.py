@@ -3,29 +3,22 @@
 import csv
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pytest
 
 from schemas import Bar, Funding, Trade
 from tests.data import recording
 from tests.producers.history import spot
 from tests.producers.history.run import backfill, kept
-from tests.producers.history.server import Venue, serve, zipped
+from tests.producers.history.server import Venue, zipped
 
 MINUTE_MS, MILLISECOND = 60_000, 1_000_000
 AFTER = "2026-06-01T00:00:00"  # all of them
 DAYS_OF_APRIL = [f"2026-04-{day:02}" for day in range(1, 22)]
-
-
-@pytest.fixture
-def venue() -> Iterator[Venue]:
-    with serve(Venue()) as found:
-        yield found
 
 
 def test_trades_whose_first_half_is_a_file_and_whose_second_is_pages(venue: Venue, tmp_path: Path) -> None:

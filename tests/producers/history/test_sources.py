@@ -1,27 +1,19 @@
 """Each source against a venue on this machine that answers as its documents say, faults included."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from producers.feed import feeds
 from producers.history.series import sources
 from schemas import Bar, Funding, Gap, TakerVolume
 from tests.producers.history import spot
 from tests.producers.history.run import backfill, kept, moment
-from tests.producers.history.server import Status, Venue, serve, zipped
+from tests.producers.history.server import Status, Venue, zipped
 
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 START_MS = moment("2025-01-01") // 1_000_000
-
-
-@pytest.fixture
-def venue() -> Iterator[Venue]:
-    with serve(Venue()) as found:
-        yield found
 
 
 def test_the_folder_is_the_registry() -> None:
