@@ -23,7 +23,7 @@ from producers.publishing import Outlet
 from producers.transport import Transport
 from schemas import Clock, Connect, Record, Tick
 from schemas.codec import Codec
-from tests.loopback import Action, Drop, Loopback
+from tests.loopback import Action, Drop, Loopback, Pause
 from tests.producers import venue
 from tests.producers.test_transport import ticker
 
@@ -119,6 +119,27 @@ def test_the_command_plays_a_recording_and_refuses_mistakes_with_code_2(live: Se
     assert mistake.returncode == 2
     assert mistake.stderr is not None
     assert "Traceback" not in mistake.stderr.read()
+
+
+def test_the_command_follows_a_venue_over_a_pair_of_links_and_records_it(live: Settings) -> None:
+    live.data_dir.mkdir(parents=True, exist_ok=True)
+
+    async def run() -> subprocess.Popen[str]:
+        script: list[list[Action]] = [
+            [venue.subscriptions("ETH-USD"), *map(ticker, range(1, 51)), Pause(5), ticker(51)]
+        ]
+        async with Loopback(script) as loopback:
+            options = ("--redundant", "--url", loopback.url, "--seconds", "4", "--record", "day.jsonl")
+            return await asyncio.to_thread(command, live, "feed", "coinbase", *options)
+
+    done = asyncio.run(run())
+    assert done.returncode == 0, done.stderr and done.stderr.read()
+    written = [record for log in logged(live, "ticks") for record in log]
+    assert [record.trade_id for record in written if isinstance(record, Tick)] == list(range(1, 51))
+    assert [record.cause for record in written if isinstance(record, Connect)] == ["start"]
+    kept = [entry.link for entry in frames.entries(live.data_dir / "day.jsonl", Coinbase())]
+    assert kept.count(0) > 50
+    assert kept.count(1) > 50
 
 
 def test_the_simulator_ends_cleanly_on_sigterm(live: Settings) -> None:
