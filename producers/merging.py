@@ -5,7 +5,8 @@ on one link is that feed's own affair and passes. Rules by record:
 
 - A Connect passes where no other link has the instrument; it carries what ended the last one that had it.
 - Trades are the same by trade id, Ticks by sequence and trade id, where there are such; Bars by end and width, Marks by
-  time; others where all but the time of receipt is equal. Heartbeats and dead letters always pass.
+  time; others where all but the time of receipt is equal. Dead letters always pass.
+- Trades keep the order of their ids where a link joins others, see joins.py; its Heartbeats begin with them.
 - Books see chains.py. When the last link with a chain ends, a Depth of kind connect says so at once, so that no book
   stays valid through an outage.
 """
@@ -38,7 +39,7 @@ class Merge:
     """
 
     def __init__(self, shared_sequences: bool = False, capacity: int = 65_536) -> None:
-        self.dropped = 0
+        self.dropped = 0  # or held back
         self.chains = Chains(shared_sequences)
         self._capacity = capacity
         self._joins = Joins()
@@ -108,12 +109,13 @@ class Merge:
 
     def _connect(self, link: int, record: Connect) -> list[Record]:
         links = self._live.setdefault(record.instrument, set())
-        known = links - {link} or self._handed.pop(record.instrument, -1) == link
+        others = links - {link}
         links.add(link)
-        if known:
+        if others:
             self._joins.begin(record.instrument, link)
-        cause = self._ended.get(record.instrument, record.cause)
-        return [] if known else [msgspec.structs.replace(record, cause=cause)]
+        if others or self._handed.pop(record.instrument, -1) == link:
+            return []
+        return [msgspec.structs.replace(record, cause=self._ended.get(record.instrument, record.cause))]
 
     def _caused(self, record: Depth) -> Depth:
         if record.kind != "connect" or record.cause != "start" or record.instrument not in self._ended:

@@ -58,13 +58,14 @@ Script = Sequence[Sequence[Action] | Refuse]
 class Loopback:
     """The server; an async context manager.
 
-    ``attempts`` holds the monotonic seconds of each handshake, ``requests`` what clients have sent, by connection,
-    ``closes`` the code with which each connection ended.
+    ``attempts`` holds the monotonic seconds of each handshake, ``headers`` what it carried, ``requests`` what clients
+    have sent, by connection, ``closes`` the code with which each connection ended.
     ``waits`` False plays a list at once, without waiting for the client's first frame.
     """
 
     def __init__(self, script: Script, *, waits: bool = True) -> None:
         self.attempts: list[float] = []
+        self.headers: list[Headers] = []
         self.requests: list[list[str | bytes]] = []
         self.closes: list[int | None] = []
         self._script = script
@@ -95,6 +96,7 @@ class Loopback:
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         self.attempts.append(time.monotonic())
+        self.headers.append(request.headers)
         current = self._current()
         if not isinstance(current, Refuse):
             self._admitted[connection] = current

@@ -54,6 +54,8 @@ class Echo(Feed):
 
 
 class Pinging(Echo):
+    bearer: ClassVar[str] = "venue_key"
+    headers: ClassVar[dict[str, str]] = {"X-Key": "$(venue_key)", "User-Agent": "browser"}
     ping: ClassVar[str] = "PING"
     ping_s: ClassVar[float] = 0.1
 
@@ -198,9 +200,12 @@ def test_frames_that_a_feed_wants_sent_are_sent_with_their_secrets_which_stand_n
     assert SECRET not in "".join(capfd.readouterr())
 
 
-def test_pings_are_sent_in_the_venues_own_words() -> None:
+def test_pings_and_headers_are_those_that_the_venue_wants() -> None:
     _, loopback = spoken([["A"]], lambda records, loopback: sent(loopback).count("PING") >= 3, make=Pinging)
-    assert loopback.requests[0][0].startswith("subscribe")
+    assert sent(loopback)[0] == f"subscribe A with {SECRET}"
+    headers = loopback.headers[0]
+    assert (headers["Authorization"], headers["X-Key"]) == (f"Bearer {SECRET}", SECRET)
+    assert headers.get_all("User-Agent") == ["browser"]
 
 
 @pytest.mark.parametrize(("make", "missing"), [(Echo, "venue_key"), (Rates, "venue_key")])

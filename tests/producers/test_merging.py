@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -153,7 +154,8 @@ def test_what_is_covered_can_be_handed_over_and_quiet_instruments_go_along() -> 
     merge.hand_over(0, 1)
     assert merge.covers(0, 1)
     merge.close(0, "disconnect", 9)
-    assert merge.take(1, [begun(instrument="v:QUIET")]) == []
+    quiet = msgspec.structs.replace(trade(7), instrument="v:QUIET")
+    assert merge.take(1, [begun(instrument="v:QUIET"), quiet]) == [quiet]
 
 
 def test_a_resolved_market_is_forgotten() -> None:
