@@ -3,7 +3,8 @@
 Pure. A connection is known by its number, its link. Whatever comes again on another link is dropped; what comes twice
 on one link is that feed's own affair and passes. Rules by record:
 
-- A Connect passes where no other link has the instrument; it carries what ended the last one that had it.
+- A Connect passes where no other link has the instrument, or where it says anew how much silence is normal; it
+  carries what ended the last link that had the instrument.
 - Trades are the same by trade id, Ticks by sequence and trade id, where there are such; Bars by end and width, Marks by
   time; others where all but the time of receipt is equal. Dead letters always pass.
 - Trades keep the order of their ids where a link joins others, see joins.py; its Heartbeats begin with them.
@@ -45,6 +46,7 @@ class Merge:
         self._joins = Joins()
         self._opened: set[int] = set()  # links that ever were
         self._live: dict[str, set[int]] = {}  # links by instrument
+        self._quiet_ms: dict[str, int] = {}  # by instrument, what the last Connect said
         self._handed: dict[str, int] = {}  # by instrument, the link that was given it before it brought it
         self._ended: dict[str, str] = {}  # by instrument, what ended the last link that had it
         self._seen: dict[Hashable, int] = {}  # the link that brought a record first
@@ -113,8 +115,10 @@ class Merge:
         links.add(link)
         if others:
             self._joins.begin(record.instrument, link)
-        if others or self._handed.pop(record.instrument, -1) == link:
+        told = self._quiet_ms.get(record.instrument) == record.quiet_ms
+        if told and (others or self._handed.pop(record.instrument, -1) == link):
             return []
+        self._quiet_ms[record.instrument] = record.quiet_ms
         return [msgspec.structs.replace(record, cause=self._ended.get(record.instrument, record.cause))]
 
     def _caused(self, record: Depth) -> Depth:
@@ -141,6 +145,7 @@ class Merge:
     def _forget(self, instrument: str) -> None:
         """It has come to its end; there would be ever more of them."""
         self._live.pop(instrument, None)
+        self._quiet_ms.pop(instrument, None)
         self._handed.pop(instrument, None)
         self._joins.forget(instrument)
         self.chains.forget(instrument)

@@ -144,6 +144,11 @@ def test_a_connect_passes_when_nothing_has_the_instrument_and_tells_what_ended_t
     assert merge.take(0, [begun("error")]) == [begun("stall")]
 
 
+def test_a_connect_that_says_anew_how_much_silence_is_normal_passes_once() -> None:
+    silent = msgspec.structs.replace(begun(), quiet_ms=2**40)
+    assert merged([(0, begun()), (1, begun()), (0, silent), (1, silent)]) == [begun(), silent]
+
+
 def test_what_is_covered_can_be_handed_over_and_quiet_instruments_go_along() -> None:
     merge = Merge()
     merge.open(0)
