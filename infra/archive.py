@@ -4,13 +4,15 @@
     <root>/<table>/date=2026-11-21/key=coinbase%3AETH-USD/<partition>-<first>-<last>.parquet   put together: one key
 
 - A sink writes fresh files; archive_compaction.py puts those of a day together by key. archive_rows.py reads both.
-- A file comes into being whole, by a rename, or not at all. Names that end in .part are left from a crash.
+- A file comes into being whole, by a rename, or not at all. Until then it lies in <root>/.writing, where a crash may
+  leave some.
 - Files may overlap: a batch that was written but not committed comes again, cut elsewhere, and what is put together is
   there before what it was made of goes. Every row keeps its offset, by which reading gives it once.
 - A date is the day that event time had reached in the log, so no row lies under a day before its own, and late ones
   under the next at most.
 """
 
+import contextlib
 import os
 import re
 import time
@@ -28,6 +30,7 @@ from infra.errors import UserError
 
 DAY_NS = 86_400_000_000_000
 GROUP = 16_384  # rows in a row group of a fresh file
+WRITING = ".writing"  # under the root
 UNFINISHED = ".part"
 LEFT_S = 3_600.0  # a .part that nobody has touched for so long is nobody's
 DATE = re.compile(r"date=\d{4}-\d\d-\d\d")
@@ -53,7 +56,8 @@ def write(root: Path, table: str, partition: int, date: str, rows: pl.DataFrame)
     folder = root / table / f"date={date}"
     make(folder)
     path = folder / f"{partition}-{first}-{last}.parquet"
-    unfinished = path.with_suffix(UNFINISHED)
+    make(root / WRITING)
+    unfinished = root / WRITING / f"{table}.{date}.{path.stem}{UNFINISHED}"
     columns = rows.to_arrow()
     with unfinished.open("wb") as file:
         pq.write_table(columns, file, row_group_size=GROUP, **encoding(columns.schema))
@@ -141,9 +145,13 @@ def _touches(date: str, start_ns: int | None, end_ns: int | None) -> bool:
 
 def clean(root: Path) -> list[Path]:
     """Remove what a crash left unfinished; gives its paths."""
-    left = [path for path in root.glob(f"*/date=*/*{UNFINISHED}") if time.time() - path.stat().st_mtime > LEFT_S]
-    for path in left:
-        path.unlink(missing_ok=True)
+    places = (f"{WRITING}/*{UNFINISHED}", f"*/date=*/*{UNFINISHED}")  # the latter where they were before
+    left: list[Path] = []
+    for path in [path for place in places for path in root.glob(place)]:
+        with contextlib.suppress(FileNotFoundError):  # it is finished meanwhile
+            if time.time() - path.stat().st_mtime > LEFT_S:
+                path.unlink()
+                left.append(path)
     return left
 
 

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from infra import archive
 from infra.archive import Piece
-from infra.archive_rows import Wanted, listing, rows
+from infra.archive_file import Wanted
+from infra.archive_rows import listing, rows
 from infra.errors import UserError
 from schemas import RECORDS, DeadLetter
 from schemas.batch import LINEAGE

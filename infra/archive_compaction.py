@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 
 from infra import archive
 from infra.archive import Piece
-from infra.archive_rows import Wanted, lineage_of, merged
+from infra.archive_file import Wanted
+from infra.archive_rows import lineage_of, merged
 from infra.errors import UserError
 from schemas import RECORDS
 from schemas.batch import LINEAGE, Fresh

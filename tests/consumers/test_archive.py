@@ -91,7 +91,7 @@ def test_a_crash_before_the_rename_leaves_nothing_that_is_read(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(*((os, "fsync") if step == "fsync" else (Path, "rename")), die)
+        patched.setattr(os if step == "fsync" else Path, step, die)
         with pytest.raises(Killed):
             keep(tmp_path, STREAM, 100, 200)
     assert list(tmp_path.rglob("*.part"))

@@ -14,7 +14,8 @@ import pytest
 
 from infra import archive
 from infra.archive_compaction import compact
-from infra.archive_rows import Wanted, listing, rows
+from infra.archive_file import Wanted
+from infra.archive_rows import listing, rows
 from infra.errors import UserError
 from schemas import Connect, Heartbeat
 from schemas.batch import LINEAGE
@@ -180,6 +181,7 @@ def test_a_sink_and_readers_go_on_meanwhile(tmp_path: Path) -> None:
             done = first + 50
             found = read(tmp_path)
             assert found["_offset"].to_list() == list(range(done))
+        assert thread.is_alive()
     finally:
         over.set()
         thread.join()
@@ -233,8 +235,8 @@ def test_files_of_a_newer_schema_are_not_robbed_of_a_field(tmp_path: Path) -> No
 
 
 def test_what_a_crash_left_unfinished_goes_when_it_is_old(tmp_path: Path) -> None:
-    path = keep(tmp_path, beats(range(10)))
-    left, young = path.with_name("0-10-20.part"), path.with_name("0-20-30.part")
+    keep(tmp_path, beats(range(10)))
+    left, young = (tmp_path / ".writing" / f"heartbeats.1970-01-01.{name}.part" for name in ("0-10-20", "0-20-30"))
     for part in (left, young):
         part.write_bytes(b"half")
     os.utime(left, (0, 0))

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 
 from infra import archive
-from infra.archive_rows import LARGEST, Wanted, column_of, lineage_of, listing, rows
+from infra.archive_file import LARGEST, Wanted
+from infra.archive_rows import column_of, lineage_of, listing, rows
 from infra.errors import UserError
 from processors.replay.runs import Raw, Run
 from schemas import Record

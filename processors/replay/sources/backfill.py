@@ -13,7 +13,8 @@ import numpy as np
 from aiokafka.partitioner import murmur2  # type: ignore[import-untyped]
 
 from infra.archive_backfill import LOG, kinds, root_of
-from infra.archive_rows import Wanted, listing, rows
+from infra.archive_file import Wanted
+from infra.archive_rows import listing, rows
 from processors.replay.runs import Run
 from processors.replay.sources import archive
 from processors.replay.sources.archive import Needs, Selection
