@@ -5,8 +5,8 @@
 Processor time of all threads is counted, not the clock, so that a busy machine shows the same. Ours gives batches of
 all partitions merged by the time of writing, every row once, a row group at a time; the others give the rows of a
 partition sorted by offset, all in memory at once, for that is how they sort: polars.scan_parquet and pyarrow.dataset,
-and neither drops what two files hold. Each runs in a process of its own, one after the other; ratios are of rounds in which both ran.
-Fresh files hold 10,000 rows of all keys; "by key" is the same archive put together.
+and neither drops what two files hold. Each runs in a process of its own, one after the other; ratios are of rounds in
+which both ran. Fresh files hold 10,000 rows of all keys; "by key" is the same archive put together.
 """
 
 import json

@@ -11,21 +11,26 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from consumers.archive_holes import LACKING, Explainer
 from infra.archive import tables
 from infra.archive_check import Day, Holes, damages, days, holes, refusals
 from infra.archive_compaction import compact as compaction
+from infra.broker import partition_counts
 from infra.errors import UserError
+from infra.registry import codec
 from infra.settings import load_settings
 from schemas.catalogue import TOPICS
 
 ARCHIVE = "archive"  # folder under data_dir
 UNITS = ("B", "kB", "MB", "GB", "TB")
+ASKED = 100  # holes of a partition, the newest
 SHOWN = 5  # holes of a partition
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
 
 Folder = Annotated[Path | None, typer.Option("--file", help="Folder of the archive (default: ours).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")]
 TableName = Annotated[str, typer.Argument(metavar="[TABLE]", help="Only this table, e.g. ticks.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Do not ask Kafka about holes.")]
 Today = Annotated[bool, typer.Option("--today", help="Put today's files together by key as well.")]
 
 
@@ -80,24 +85,44 @@ def compact(file: Folder = None, today: Today = False) -> None:
 
 
 @app.command()
-def verify(file: Folder = None) -> None:
-    """Read every file and look for holes in the offsets of each log; ends with 1 where something is damaged."""
+def verify(file: Folder = None, offline: Offline = False) -> None:
+    """Read every file and explain the holes in each log; ends with 1 where something is damaged or lacking."""
     root = _root(file)
-    damaged = 0
-    for table in tables(root):
-        for damage in damages(root, table):
-            damaged += 1
-            typer.echo(f"{damage.path}: {damage.problem}")
-    if damaged:
-        typer.echo(f"{damaged} files are damaged")
+    broken = [damage for table in tables(root) for damage in damages(root, table)]
+    for damage in broken:
+        typer.echo(f"{damage.path}: {damage.problem}")
+    if broken:
+        typer.echo(f"{len(broken)} files are damaged")
         raise typer.Exit(1)
     refused = refusals(root)
-    lacking = 0
-    for topic in TOPICS:
-        for found in holes(root, topic, refused):
-            lacking += len(found.missing)
-            typer.echo(_told(found))
-    typer.echo("every file is whole" + (f"; {lacking} holes" if lacking else ", no log has a hole"))
+    found = [item for topic in TOPICS for item in holes(root, topic, refused)]
+    for item in found:
+        typer.echo(_told(item))
+    count = sum(len(item.missing) for item in found)
+    typer.echo("every file is whole" + (f"; {count} holes" if count else ", no log has a hole"))
+    if count and not offline and _ask(root, found):
+        raise typer.Exit(1)
+
+
+def _ask(root: Path, found: Sequence[Holes]) -> int:
+    """Tell what Kafka says of holes; of how many offsets it has what the archive lacks."""
+    settings = load_settings()
+    try:
+        partition_counts(settings)
+    except UserError as error:
+        typer.echo(f"nobody to ask about them: {error}")
+        return 0
+    explainer, lacking = Explainer(settings, codec(settings), root), 0
+    try:
+        for item in found:
+            for first, last in item.missing[-ASKED:]:
+                reasons = explainer.why((item.topic, item.partition), first, last)
+                told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+                typer.echo(f"{item.topic} {item.partition}: {first:,}-{last:,}: {told}")
+                lacking += reasons[LACKING]
+    finally:
+        explainer.close()
+    return lacking
 
 
 def _told(found: Holes) -> str:

@@ -21,6 +21,8 @@ from infra.errors import UserError
 from schemas.batch import LINEAGE, Lineage
 from schemas.columns import Column
 
+__all__ = ["Wanted", "column_of", "lineage_of", "listing", "merged", "rows"]
+
 ROWS = 65_536  # given at a time, about
 HELD = 1 << 17  # rows of all files together that are held, about, unless single row groups are larger
 TRIES = 10  # at listing files of which one is gone when it is opened
