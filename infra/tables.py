@@ -12,7 +12,8 @@ A record that is delivered again, maybe at another offset, has the same key, eve
 key of a ReplacingMergeTree, so one row stays, at the latest when parts merge: read ``FROM table FINAL``, which knows no
 repeats at any time.
 Partitions are months of event time, counted modulo 24, so that times years away make no more than 24 of them.
-Rows go when they have been stored for as long as Kafka keeps the topic (a replayed day is old, and should stay).
+Rows go when they have been stored for as long as Kafka keeps the topic (a replayed day is old, and should stay); those
+of a back-fill (infra/archive_backfill.py) stay for good.
 
 Left out: the state in ``checkpoints``, large and of use to a worker only.
 """
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from infra.archive_backfill import LOG as BACKFILLED
 from infra.clickhouse import Client, query
 from infra.errors import UserError
 from schemas import RECORDS, Record
@@ -88,7 +90,8 @@ def create(record: type[Record]) -> str:
 def ttl(record: type[Record]) -> str:
     """When rows go."""
     kept_ms = TOPICS[record.topic].retention_ms or RETENTION_DAYS * DAY_MS
-    return f"TTL toDateTime(intDiv(_stored_ns, 1000000000)) + toIntervalSecond({kept_ms // 1000})"
+    live = f"NOT startsWith(_cause_topic, '{BACKFILLED}')"
+    return f"TTL toDateTime(intDiv(_stored_ns, 1000000000)) + toIntervalSecond({kept_ms // 1000}) WHERE {live}"
 
 
 def ensure_tables(client: Client) -> None:

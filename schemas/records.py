@@ -41,7 +41,7 @@ class Book(Record, frozen=True, gc=False):
     size_decimals: int  # Sizes are whole numbers of 10^-size_decimals.
     bids: bytes  # Best 20 levels, best first, as (price, size) pairs of 64-bit integers.
     asks: bytes  # As bids.
-    bid_levels: int  # Levels in the whole book.
+    bid_levels: int  # Levels known.
     ask_levels: int  # As bid_levels.
     imbalance: float  # (bid size - ask size) / (bid size + ask size) over the best 20 levels; 0 while not valid.
     bid_depth: float  # Quote currency bid within depth_bps of the mid.
@@ -156,7 +156,7 @@ class Depth(Record, frozen=True, gc=False):
     size_decimals: int  # Sizes are whole numbers of 10^-size_decimals.
     bids: bytes  # Levels as (price, size) pairs of 64-bit integers; size absolute, 0 removes it.
     asks: bytes  # As bids.
-    bid_changes: bytes  # By how much each level's size changes; empty where the venue does not say.
+    bid_changes: bytes  # By how much each level's size changes, a 64-bit integer a level; empty where not said.
     ask_changes: bytes  # As bid_changes.
     best_bid: int  # Best bid after it by the venue's word, scaled as prices; 0 where it says none.
     best_ask: int  # Best ask after it by the venue's word; 0 where it says none.
@@ -225,11 +225,11 @@ class Gap(Record, frozen=True, gc=False):
     instrument: str  # venue:SYMBOL.
     event_ns: int  # When it was noticed.
     feed: str  # Feed that had the gap, e.g. coinbase.
-    cause: str  # missed, stall, or the cause of the connect that ended it: start, disconnect, sequence, error.
+    cause: str  # missed, stall, venue, the cause of a connect, or the proof of a book that failed: see FIELDS.md.
     from_ns: int  # Last tick or heartbeat before the gap.
     to_ns: int  # First tick or heartbeat after it; 0 while the gap is open.
-    expected: int  # Trade id that should have come next; 0 where the venue has none.
-    seen: int  # Trade id that came; 0 where none has yet.
+    expected: int  # Trade or update id that should have come next; 0 where the venue has none.
+    seen: int  # Trade or update id that came; 0 where none has yet.
     missed: int  # Trades between the two that have not been seen.
     recovered: bool  # Nothing of the stretch is missing (any more).
 
@@ -352,7 +352,7 @@ class Resync(Record, frozen=True, gc=False):
     key_field: ClassVar[str] = "instrument"
     instrument: str  # venue:SYMBOL.
     event_ns: int  # Venue time of the message that broke the book.
-    cause: str  # What broke it: sequence, crossed, checksum, echo or change.
+    cause: str  # What broke it, as in gaps; horizon: it holds, but the market has passed most of what is known.
     sequence: int  # Venue sequence number of that message.
 
 
