@@ -30,6 +30,7 @@ COMMANDS = {
     "Look": {
         "demo": "consumers.demo:demo",
         "jumploss": "consumers.jumploss_command:jumploss",
+        "synth": "consumers.synth.command:app",
         "status": "consumers.status:status",
         "tail": "consumers.tail:tail",
         "gaps": "consumers.gaps:gaps",

@@ -111,7 +111,17 @@ RULES: dict[str, Rule] = {
     "consumers/demo*.py": (ANY_OF_OURS - {"grafana"}, None),
     "consumers/jumploss*.py": (ANY_OF_OURS - {"grafana"}, None),
     "consumers/readable.py": ({"schemas"}, PURE),
-    "consumers/*.py": ({"schemas", *(f"consumers.{name}" for name in ("sink", "reader", "readable", "archive_holes")), "infra"}, None),
+    # consumers/synth: forecasts from bars and their scores; two files know the command line and the archive
+    "consumers/synth/command.py": ({"processors.online", "consumers.synth", "infra"}, None),
+    "consumers/synth/bars.py": ({"processors.online", "infra"}, {*PURE, *COLUMNS}),
+    "consumers/synth/*.py": (
+        {"processors.online", "consumers.synth"},
+        {*PURE, *NUMERIC, "arch", "exchange_calendars", "rich"},
+    ),
+    "consumers/*.py": (
+        {"schemas", *(f"consumers.{name}" for name in ("sink", "reader", "readable", "archive_holes")), "infra"},
+        None,
+    ),
     "infra/*.py": ({"schemas", "infra"}, None),  # infra/cli.py reaches the other folders by name, when it is asked to
     "grafana/*.py": ({"schemas", "grafana"}, {*PURE, "attr", "grafanalib", "typer"}),
 }

@@ -1,0 +1,197 @@
+"""Command ``synth``: forecasts of the Synth miner from bars, offline: their scores, and the model's parameters."""
+
+import json
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from consumers.synth import contestants as by
+from consumers.synth.backtest import Result, prompts, run
+from consumers.synth.bars import read
+from consumers.synth.contestants import Contestant, Moment, Work
+from consumers.synth.fitting import fit as search
+from consumers.synth.fitting import mean_score
+from consumers.synth.history import History, history
+from consumers.synth.leaderboard import pits, rows, table
+from infra.errors import UserError
+from infra.settings import load_settings
+from processors.online.day_profile import DAY
+from processors.online.synth_assets import ASSETS, Asset, Model, check
+from processors.online.synth_assets import asset as asset_named
+from processors.online.synth_rules import PATHS, Competition, Rules, newest, rules_on
+
+LENGTHS = {"24h": 86_400, "1h": 3_600}
+CADENCE = {"24h": {"BTC": 4, "": 12}, "1h": {"BTC": 1, "HYPE": 1, "": 5}}  # minutes between prompts, July 2026
+PEERS = ("reference", "gaussian", "student_t", "bootstrap", "garch_t")
+ALL_PEERS = ",".join(PEERS)
+
+Assets = Annotated[list[str], typer.Option("--asset", help="Asset as the subnet names it; again for more.")]
+Bars = Annotated[
+    Path | None,
+    typer.Option(help="Parquet file or folder of one-minute bars; not given: what `tidemill backfill` has kept."),
+]
+Start = Annotated[str, typer.Option("--start-day", help="First day of forecasts, e.g. 2026-04-09 (UTC).")]
+Days = Annotated[int, typer.Option("--num-days", min=1, help="Days of forecasts.")]
+Kind = Annotated[str, typer.Option("--competition", help="24h or 1h.")]
+Every = Annotated[int, typer.Option(min=0, help="Minutes between forecasts; 0: as the subnet asks.")]
+Paths = Annotated[int, typer.Option(min=2, max=10_000, help="Paths of a forecast.")]
+OnDay = Annotated[str, typer.Option("--rules", help="Score by the rules of this day; not given: by the newest.")]
+Parameters = Annotated[Path | None, typer.Option(help="Parameters that `tidemill synth fit --out` has written.")]
+Against = Annotated[str, typer.Option(help=f"What to compare with: {ALL_PEERS}; or none.")]
+Out = Annotated[Path | None, typer.Option(help="File to write the parameters into.")]
+
+app = typer.Typer(no_args_is_help=True, help=__doc__)
+
+
+@app.command()
+def crps(
+    asset: Assets,
+    start_day: Start,
+    num_days: Days = 1,
+    bars: Bars = None,
+    competition: Kind = "24h",
+    every: Every = 0,
+    paths: Paths = PATHS,
+    rules: OnDay = "",
+    parameters: Parameters = None,
+    against: Against = ALL_PEERS,
+) -> None:
+    """Forecast at the times of prompts from what was known then, and score what came, beside other forecasters."""
+    first, console = day("--start-day", start_day), Console()
+    models = loaded(parameters, first) if parameters else {}
+    for name in asset:
+        found, rule = opened(name, bars, competition, rules)
+        model = models.get(name, found.asset.model(rule.length_s))
+        cadence = every or CADENCE[competition].get(name, CADENCE[competition][""])
+        moments = list(prompts(found, first, first + num_days * DAY, cadence, rule))
+        require(found, moments, first)
+        work = Work(rule, paths)
+        contestants = {"ours": by.ours(found, model, work), **peers(against, found, work)}
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(f"{name} {competition}", total=len(moments))
+            results = run(found, moments, rule, contestants, partial(progress.advance, task))
+        show(console, f"{name}, {competition}: {model}", results, max(rule.length_s // 60 // cadence, 1))
+
+
+@app.command("fit")
+def fit_(
+    asset: Assets,
+    start_day: Start,
+    num_days: Days = 10,
+    bars: Bars = None,
+    competition: Kind = "24h",
+    every: Every = 75,
+    tries: Annotated[int, typer.Option(min=5, help="Parameters to try.")] = 80,
+    rules: OnDay = "",
+    out: Out = None,
+) -> None:
+    """Look for the parameters of the lowest CRPS on the first two thirds of some days; the last third judges them."""
+    first = day("--start-day", start_day)
+    models: dict[str, Any] = {}
+    for name in asset:
+        found, rule = opened(name, bars, competition, rules)
+        begin = found.asset.model(rule.length_s)
+        moments = list(prompts(found, first, first + num_days * DAY, every or 75, rule))
+        require(found, moments, first)
+        border = first + max(num_days * 2 // 3, 1) * DAY
+        earlier = [moment for moment in moments if moment.start + rule.length_s // 60 < border]
+        later = [moment for moment in moments if moment.start >= border]
+        if not earlier or not later:
+            raise UserError(f"--num-days: {num_days} leave {len(earlier)} forecasts to fit and {len(later)} to judge")
+        result = search(found, earlier, rule, begin, tries)
+        print(f"{name} {competition}: {result.model}")
+        print(f"  on {len(earlier)} forecasts that it was fitted to: {result.before:.1f} -> {result.after:.1f}")
+        before, after = (mean_score(found, later, rule, model, PATHS) for model in (begin, result.model))
+        print(f"  on {len(later)} later ones:  {before:.1f} -> {after:.1f} ({100 * (after / before - 1):+.2f} %)")
+        models[name] = result.model._asdict()
+    if out:
+        until = datetime.fromtimestamp((first + num_days * DAY) * 60, UTC)
+        out.write_text(json.dumps({"fitted_before": until.isoformat(), "models": models}, indent=1) + "\n")
+
+
+def opened(name: str, bars: Path | None, competition: str, rules: str) -> tuple[History, Competition]:
+    """The history of an asset and the competition that it is in."""
+    if competition not in LENGTHS:
+        raise UserError(f"--competition: {competition!r} is neither 24h nor 1h")
+    try:
+        asset: Asset = check(asset_named(name))
+        found: Rules = rules_on(datetime.fromisoformat(rules).date()) if rules else newest()
+        rule = found.competition(name, LENGTHS[competition])
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return history(asset, read(asset, bars, load_settings().data_dir)), rule
+
+
+def peers(against: str, found: History, work: Work) -> dict[str, Contestant]:
+    """The forecasters to compare with; the reference is always there."""
+    wanted = [name.strip() for name in against.split(",") if name.strip() not in {"", "none"}]
+    if unknown := set(wanted) - set(PEERS):
+        raise UserError(f"--against: {min(unknown)!r} is none of {', '.join(PEERS)}")
+    made = {"reference": by.reference(found, work)}
+    for name in wanted:
+        if name == "garch_t":
+            made |= garch(found, work)
+        else:
+            made[name] = getattr(by, name)(found, work)
+    return made
+
+
+def garch(found: History, work: Work) -> dict[str, Contestant]:
+    """GARCH-t, where arch is installed; says so where it is not."""
+    from consumers.synth.garch import garch_t  # noqa: PLC0415  an extra
+
+    try:
+        return {"garch_t": garch_t(found, work)}
+    except ImportError:
+        typer.echo("garch_t is left out: arch is not installed; it comes with the extra `research`", err=True)
+        return {}
+
+
+def require(found: History, moments: list[Moment], first: int) -> None:
+    """Refuse days without a single forecast."""
+    if not moments:
+        span = [datetime.fromtimestamp(minute * 60, UTC) for minute in (found.minutes.start, found.minutes.end)]
+        warm = found.asset.warm_up_minutes // 60
+        raise UserError(
+            f"{found.asset.name}: no forecast can be made and scored from {datetime.fromtimestamp(first * 60, UTC):%F} "
+            f"on: its bars are of {span[0]:%F %H:%M} to {span[1]:%F %H:%M}, and {warm} h of them go before the first"
+        )
+
+
+def loaded(place: Path, first: int) -> dict[str, Model]:
+    """Parameters by asset; refused where they were fitted on the days to score, or later ones."""
+    try:
+        given = json.loads(place.read_text())
+        models = {name: Model(**values) for name, values in given["models"].items()}
+        until = datetime.fromisoformat(given["fitted_before"])
+        for name, model in models.items():
+            check(ASSETS[name]._replace(day=model))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"--parameters: {place}: {type(error).__name__}: {error}") from None
+    if first * 60 < until.timestamp():
+        raise UserError(f"--start-day: before {until:%F}, up to which the parameters in {place} were fitted")
+    return models
+
+
+def day(option: str, text: str) -> int:
+    """The minute at which a day begins.
+
+    >>> day("--start-day", "1970-01-02")
+    1440
+    """
+    try:
+        return int(np.datetime64(datetime.fromisoformat(text).date(), "D").astype(int)) * DAY
+    except ValueError:
+        raise UserError(f"{option}: {text!r} is not a day like 2026-04-09") from None
+
+
+def show(console: Console, title: str, results: dict[str, Result], overlap: int) -> None:
+    """Print the leaderboard and how reliable ours is."""
+    console.print(table(title, rows(results, overlap)))
+    console.print(f"PIT of ours by tenths: {pits(results['ours'])}", highlight=False)
