@@ -1,6 +1,6 @@
 """The map: for each topic what it carries, the file and line that makes it, and who reads it.
 
-Taken from the code itself by discovery: a feed says what it writes, a stage's class line what it reads and writes, a
+Taken from the code itself by discovery: a feed says what it writes (signs of life on ``ticks`` apart, as all do), a stage's class line what it reads and writes, a
 consumer says it in ``READS``. Whoever reads every topic stands apart.
 """
 
@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.errors import UserError
-from schemas import Connect
 from schemas.catalogue import TOPICS
 
 ROOT = Path(__file__).parent.parent
@@ -86,7 +85,7 @@ def survey() -> list[Entry]:
     """Every topic in the order of the flow: what is made before what is made of it."""
     entries = {name: Entry(name, [record.__name__ for record in topic.records]) for name, topic in TOPICS.items()}
     for feed in importlib.import_module("producers.feed").feeds().values():
-        for topic in dict.fromkeys(record.topic for record in (Connect, *feed.writes)):
+        for topic in dict.fromkeys(record.topic for record in feed.writes):
             entries[topic].makers.append(_place(feed))
     stage = importlib.import_module("processors.stage")
     stages = stage.stages()
