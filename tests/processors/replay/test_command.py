@@ -7,6 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from infra.archive import tables
 from infra.errors import UserError
 from processors.replay.command import moment, replay
 from processors.replay.sources import archive
@@ -49,7 +50,7 @@ def test_out_keeps_what_a_replay_derived_and_it_can_be_read_again(tape: Path, tm
     out = tmp_path / "out"
     call("--from", "frames", "--file", tape, "--feed", "simulator", "--clock-ms", 100, "--stages", "buckets,emas",
          "--out", out)  # fmt: skip
-    assert sorted(path.name for path in out.iterdir()) == ["buckets", "emas"]
+    assert tables(out) == ["buckets", "emas"]
     assert sum(len(run.batch) for run in archive.runs(out, "emas")) > 100
     again = call("--from", "archive", "--file", out, "--stages", "jump_losses")
     assert "jump_losses" in again
