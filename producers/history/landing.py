@@ -13,7 +13,7 @@ import polars as pl
 
 from infra import archive, archive_backfill, archive_rows
 from infra.archive import DAY_NS
-from infra.archive_rows import Wanted
+from infra.archive_file import LARGEST, Wanted
 from producers.history.columns import check, frame
 from producers.history.parts import File, Part
 from producers.history.plan import Span, moment
@@ -125,7 +125,7 @@ class Landing:
         frames = list(self._rows(record))
         return pl.concat(frames) if frames else pl.DataFrame()
 
-    def _rows(self, record: type[Record], first: int = 0, last: int = archive_rows.LARGEST) -> Iterator[pl.DataFrame]:
+    def _rows(self, record: type[Record], first: int = 0, last: int = LARGEST) -> Iterator[pl.DataFrame]:
         columns = frozenset((*record.__struct_fields__, "_offset"))
         wanted = Wanted(record.table, columns, after=first - 1, until=last)
         return archive_rows.rows(archive_rows.listing(self.root, wanted, 0), wanted)
