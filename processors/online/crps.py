@@ -17,6 +17,8 @@ from schemas.jit import kernel
 
 Floats: TypeAlias = NDArray[np.float64]
 
+LANES = 16
+
 
 def crps(observed: float, ensemble: Any) -> float:
     """The score of one ensemble; 0 is a perfect forecast.
@@ -37,14 +39,22 @@ def crps_of_rows(observed: Floats, rows: Floats) -> Floats:
 
 @kernel
 def sorted_scores(observed: Any, rows: Any) -> Any:
-    """The scores of rows that are sorted."""
+    """The scores of rows that are sorted; sums stand in lanes, which a processor adds to side by side."""
     count, size = rows.shape
     scores = np.empty(count)
+    away, weighted = np.empty(LANES), np.empty(LANES)
+    whole = size - size % LANES
     for row in range(count):
-        away = weighted = 0.0
-        for place in range(size):
-            distance = rows[row, place] - observed[row]
-            away += abs(distance)
-            weighted += (2 * place + 1 - size) * distance
-        scores[row] = away / size - weighted / (size * size)
+        came = observed[row]
+        away[:], weighted[:] = 0.0, 0.0
+        for begin in range(0, whole, LANES):
+            for lane in range(LANES):
+                distance = rows[row, begin + lane] - came
+                away[lane] += abs(distance)
+                weighted[lane] += (2 * (begin + lane) + 1 - size) * distance
+        for place in range(whole, size):
+            distance = rows[row, place] - came
+            away[0] += abs(distance)
+            weighted[0] += (2 * place + 1 - size) * distance
+        scores[row] = away.sum() / size - weighted.sum() / (size * size)
     return scores
