@@ -48,8 +48,8 @@ MIXES: dict[str, tuple[tuple[type[Record], ...], int, int]] = {  # records, inst
 def build(root: Path, records: tuple[type[Record], ...], keys: int, count: int) -> None:
     """A day of so many rows, spread over the tables of some records at random."""
     chance = np.random.default_rng(11)
-    names = pl.Series([f"simulator:S{number:03}-USD" for number in range(keys)])
     for partition in range(PARTITIONS):
+        names = pl.Series([f"simulator:S{number:03}-USD" for number in range(partition, keys, PARTITIONS)])
         now_ns = START_NS
         for first in range(0, count // PARTITIONS, FILE):
             offsets = np.arange(first, first + FILE)

@@ -29,7 +29,7 @@ from schemas.batch import LINEAGE, Fresh
 from schemas.record import EVERY_KEY
 
 ASIDE = ".compaction"  # under the root
-GROUP = 8_192  # rows in a row group
+GROUP = 4_096  # rows in a row group; a replay holds one of each key in memory
 PENDING = 1 << 19  # rows that wait for their row group to fill, of all keys together
 KEYS = 256  # files written at a time
 MANY = 16  # fresh files of a day still going on that are worth putting together
