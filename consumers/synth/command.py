@@ -22,7 +22,7 @@ from consumers.synth.leaderboard import pits, rows, table
 from infra.errors import UserError
 from infra.settings import load_settings
 from processors.online.day_profile import DAY
-from processors.online.synth_assets import ASSETS, Asset, Model, check
+from processors.online.synth_assets import ASSETS, USUAL, Asset, Model, check
 from processors.online.synth_assets import asset as asset_named
 from processors.online.synth_rules import PATHS, Competition, Rules, newest, rules_on
 
@@ -91,12 +91,14 @@ def fit_(
     rules: OnDay = "",
     out: Out = None,
 ) -> None:
-    """Look for the parameters of the lowest CRPS on the first two thirds of some days; the last third judges them."""
+    """Look for the parameters of the lowest CRPS on the first two thirds of some days; the last third judges them.
+
+    The search begins with what all assets have in common, and where that is better on the last third it stays.
+    """
     first = day("--start-day", start_day)
     models: dict[str, Any] = {}
     for name in asset:
         found, rule = opened(name, bars, competition, rules)
-        begin = found.asset.model(rule.length_s)
         moments = list(prompts(found, first, first + num_days * DAY, every or 75, rule))
         require(found, moments, first)
         border = first + max(num_days * 2 // 3, 1) * DAY
@@ -104,12 +106,14 @@ def fit_(
         later = [moment for moment in moments if moment.start >= border]
         if not earlier or not later:
             raise UserError(f"--num-days: {num_days} leave {len(earlier)} forecasts to fit and {len(later)} to judge")
-        result = search(found, earlier, rule, begin, tries)
+        result = search(found, earlier, rule, USUAL, tries)
         print(f"{name} {competition}: {result.model}")
         print(f"  on {len(earlier)} forecasts that it was fitted to: {result.before:.1f} -> {result.after:.1f}")
-        before, after = (mean_score(found, later, rule, model, PATHS) for model in (begin, result.model))
+        before, after = (mean_score(found, later, rule, model, PATHS) for model in (USUAL, result.model))
         print(f"  on {len(later)} later ones:  {before:.1f} -> {after:.1f} ({100 * (after / before - 1):+.2f} %)")
-        models[name] = result.model._asdict()
+        kept = result.model if after < before else USUAL
+        print(f"  kept: {'what was found' if after < before else USUAL}")
+        models[name] = kept._asdict()
     if out:
         until = datetime.fromtimestamp((first + num_days * DAY) * 60, UTC)
         out.write_text(json.dumps({"fitted_before": until.isoformat(), "models": models}, indent=1) + "\n")
