@@ -126,7 +126,7 @@ def test_the_app_is_set_as_the_pitfalls_demand() -> None:
     assert app.conf.topic_disable_leader
     assert not app.conf.web_enabled
     assert app.conf.broker_session_timeout == 6.0
-    assert [agent.concurrency for agent in app.agents.values()] == [1]
+    assert {agent.concurrency for agent in app.agents.values()} == {1}
     assert app.client["fetch.queue.backoff.ms"] == 5
     assert not app.client["enable.auto.commit"]
 
