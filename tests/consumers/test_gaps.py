@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
@@ -73,7 +74,8 @@ def test_the_ledger_is_the_same_from_kafka_and_from_the_history(live: Settings) 
     assert listed(live, "--open") == want[:1]
     assert listed(live, "--feed", "coinbase") == want[1:]
     assert listed(live, "--feed", "coinbase", "--open") == []
-    assert listed(live, "--since", "450s", "--from", "history") == want[:2]
+    since = f"{datetime.fromtimestamp(NOW / 1e9 - 450, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    assert listed(live, "--since", since, "--from", "history") == want[:2]
     table = call(live)
     assert "3 gaps, 1 open, 0 trades missed" in table
     assert "open" in table
