@@ -19,7 +19,7 @@ from processors.online.synth_assets import Asset
 
 MINUTE_MS, MINUTE_NS = 60_000, 60_000_000_000
 PRICES = ("open", "high", "low", "close")
-KIND = "klines_1m"
+KINDS = {"binance": "klines_1m", "hyperliquid": "candles_1m"}  # of the back-fill, by feed
 
 
 class Minutes(NamedTuple):
@@ -48,9 +48,9 @@ def read(asset: Asset, place: Path | None, data_dir: Path) -> Minutes:
 def archived(asset: Asset, data_dir: Path) -> pl.DataFrame:
     """What ``tidemill backfill`` keeps of an asset's source."""
     feed, _, symbol = asset.source.partition(":")
-    root = root_of(data_dir, asset.source, KIND)
+    root = root_of(data_dir, asset.source, KINDS[feed])
     if not (root / "bars").is_dir():
-        wanted = f"tidemill backfill {feed} --symbols {symbol} --kind {KIND}"
+        wanted = f"tidemill backfill {feed} --symbols {symbol} --kind {KINDS[feed]}"
         raise UserError(f"{asset.name}: no bars under {root}; give --bars, or fetch them: {wanted}")
     columns = frozenset({*PRICES, "event_ns", "_offset"})
     wanted_rows = Wanted("bars", columns)

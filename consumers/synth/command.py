@@ -46,7 +46,7 @@ Parameters = Annotated[Path | None, typer.Option(help="Parameters that `tidemill
 Against = Annotated[str, typer.Option(help=f"What to compare with: {ALL_PEERS}; or none.")]
 Out = Annotated[Path | None, typer.Option(help="File to write the parameters into.")]
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
 
 
 @app.command()

@@ -50,14 +50,14 @@ def table(title: str, found: list[Row], against: str = "reference") -> Table:
         title_justify="left",
         box=box.SIMPLE,
         caption=f"over: the mean over that of {against}. "
-        "steps, ends: returns over an increment, over the horizon, that lay in the central band.",
+        "step, end: returns over an increment, over the horizon, that lay in the central band of so many percent.",
     )
     shown.add_column("forecaster", no_wrap=True)
     for name in ("n", "CRPS", "±", "over", "±"):
         shown.add_column(name, justify="right", no_wrap=True)
-    for which in ("steps", "ends"):
+    for which in ("step", "end"):
         for band in BANDS:
-            shown.add_column(f"{which} {100 * band:g}%", justify="right")
+            shown.add_column(f"{which} {100 * band:g}", justify="right")
     for row in found:
         shown.add_row(
             row.name, str(row.forecasts), f"{row.mean:.1f}", f"{row.error:.1f}", f"{row.ratio:.4f}",

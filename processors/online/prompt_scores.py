@@ -1,8 +1,8 @@
 """From the scores of a prompt's responses to rewards, as the Synth subnet does it.
 
-score of a response   what it lost to the best response of its prompt; an invalid one (-1) gets a high percentile
-rolling average       sum(score * weight of its asset) / sum(weights), over the prompts of a window
-reward                softmax(beta * average): beta is negative, a low average earns more
+- A response scores what it lost to the best response of its prompt; an invalid one (-1) gets a high percentile.
+- A miner's average is sum(score * weight of its asset) / sum(weights) over the prompts of a window.
+- Its reward is softmax(beta * average): beta is negative, a low average earns more.
 """
 
 import math

@@ -5,11 +5,12 @@ import polars as pl
 import pytest
 
 from consumers.synth.backtest import truth
-from consumers.synth.bars import Minutes, read
+from consumers.synth.bars import KINDS, Minutes, read
 from infra import archive_backfill
 from infra.errors import UserError
 from processors.online.synth_assets import ASSETS
 from processors.online.synth_rules import newest
+from producers.history.series import sources
 from schemas import Bar
 from tests.consumers.synth.made import MONDAY, frame, minutes
 from tests.data import recording
@@ -70,6 +71,16 @@ def test_what_was_back_filled_is_read_where_no_file_is_given(tmp_path):
 def test_without_bars_the_user_is_told_how_to_fetch_them(tmp_path):
     with pytest.raises(UserError, match="tidemill backfill binance --symbols BTCUSDT --kind klines_1m"):
         read(BTC, None, tmp_path)
+    with pytest.raises(UserError, match="tidemill backfill hyperliquid --symbols xyz:GOLD --kind candles_1m"):
+        read(ASSETS["XAU"], None, tmp_path)
+
+
+def test_every_asset_has_a_source_that_can_be_back_filled():
+    for asset in ASSETS.values():
+        feed, _, symbol = asset.source.partition(":")
+        series = sources()[feed].series(symbol, KINDS[feed])
+        assert series.instrument == asset.source
+        assert series.record is Bar
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), -1.0, 0.0, float("inf"), None])
