@@ -10,7 +10,7 @@ Prices are rounded so that they pass today's rule of digits and the one before 2
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ from processors.online.synth_assets import asset
 DIGITS = 8
 MOST_PATHS = 10_000
 EXACT = 22  # the largest power of ten that a float64 holds exactly
+POWERS = 10.0 ** np.arange(EXACT + 1)
+SURE = (1e-14, 1e14)  # where the arithmetic of digits is exact, and far within a float32
 FLOAT32_MOST = float(np.finfo(np.float32).max)
 FLOAT32_LEAST = 2.0**-150  # half of the smallest float32: what is below reads back as zero
 
@@ -99,12 +101,22 @@ def rounded(prices: Any) -> Any:
     where the power is not, digits make it.
     """
     given = np.asarray(prices, np.float64)
-    places = DIGITS - 1 - np.maximum(np.floor(np.log10(given)), 0.0)
-    up, down = 10.0 ** np.maximum(places, 0.0), 10.0 ** np.maximum(-places, 0.0)
+    places = DIGITS - 1 - np.maximum(_exponents(given), 0)
+    up, down = _powers(places)
     found = np.round(given * up / down) * down / up
     for place in np.flatnonzero((found == 0.0) | (places < -EXACT)):
         found.flat[place] = float(f"{given.flat[place]:.{DIGITS - 1}e}")
     return found
+
+
+def _exponents(prices: Any) -> Any:
+    """The power of ten that each price begins with."""
+    return np.floor(np.log10(prices)).astype(np.int64)
+
+
+def _powers(places: Any) -> tuple[Any, Any]:
+    """What to multiply by, and what to divide by, to have so many places before the point."""
+    return POWERS[np.clip(places, 0, EXACT)], POWERS[np.clip(-places, 0, EXACT)]
 
 
 def error_of(given: Any, asked: Prompt) -> str | None:
@@ -118,15 +130,30 @@ def error_of(given: Any, asked: Prompt) -> str | None:
         return f"time_increment: {increment_s!r} where {asked.increment_s} was asked"
     if len(paths) != asked.paths:
         return f"num_simulations: {len(paths)} paths where {asked.paths} were asked"
-    return next((error for path in paths if (error := _error_of_path(path, asked.points))), None)
+    for path in paths:
+        if not isinstance(path, list):
+            return f"path: {type(path).__name__} is no list"
+        if len(path) != asked.points:
+            return f"path: {len(path)} points where {asked.points} were asked"
+    return next((error for price in _doubtful(paths) if (error := error_of_price(price))), None)
 
 
-def _error_of_path(path: Any, points: int) -> str | None:
-    if not isinstance(path, list):
-        return f"path: {type(path).__name__} is no list"
-    if len(path) != points:
-        return f"path: {len(path)} points where {points} were asked"
-    return next((error for price in path if (error := error_of_price(price))), None)
+def _doubtful(paths: Sequence[list[Any]]) -> Iterator[Any]:
+    """The prices that are not seen to be right all at once; 0 and 1 are among them, which may have been bools."""
+    try:
+        prices = np.asarray(paths)
+    except ValueError:  # a point that is a list
+        prices = np.empty(0)
+    if prices.dtype.kind not in "if" or prices.ndim != 2:
+        yield from (price for path in paths for price in path)
+        return
+    right = (prices >= SURE[0]) & (prices <= SURE[1]) & (prices != 1)
+    sure = np.where(right, prices, 2.0)
+    up, down = _powers(DIGITS - 1 - _exponents(sure))
+    digits = np.round(sure * up / down)
+    right &= (digits < 10**DIGITS) & (digits * down / up == sure)
+    for path, point in np.argwhere(~right):
+        yield paths[path][point]
 
 
 def error_of_price(price: Any) -> str | None:
@@ -137,7 +164,7 @@ def error_of_price(price: Any) -> str | None:
     """
     if isinstance(price, bool) or not isinstance(price, int | float):
         return f"price: {price!r} is no number"
-    if not math.isfinite(price):
+    if isinstance(price, float) and not math.isfinite(price):
         return f"price: {price} is not finite"
     if abs(price) > FLOAT32_MOST or (price and abs(price) <= FLOAT32_LEAST):
         return f"price: {price} is beyond a float32"

@@ -112,3 +112,22 @@ def test_the_rule_of_before_counts_zeros_in_front():
     assert characters(0.52345679) == 9
     assert not passes_both([[0.52345679]])
     assert passes_both([[0.5234567]])
+
+
+PRICES = st.floats(1e-16, 1e16) | st.sampled_from([0.0, 1.0, 0.52345679, 1e-40, -2.5, 97_352.614])
+
+
+@given(st.lists(PRICES, min_size=6, max_size=6))
+def test_prices_looked_at_together_are_judged_as_each_alone(prices):
+    given_ = [1_795_262_400, 300, prices[:3], prices[3:]]
+    expected = next((error for price in prices if (error := error_of_price(price))), None)
+    assert error_of(given_, SMALL) == expected
+
+
+@pytest.mark.parametrize("wrong", [True, False, "1", None, [1.0], 10**400])
+def test_what_is_no_number_is_found_among_numbers(wrong):
+    assert error_of([1_795_262_400, 300, [1.0, 2.0, 3.0], [1.0, wrong, 3.0]], SMALL).startswith("price: ")
+
+
+def test_whole_numbers_are_prices():
+    assert error_of([1_795_262_400, 300, [1, 2, 3], [97_352, 2, 12_345_678]], SMALL) is None
