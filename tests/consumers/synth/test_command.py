@@ -1,6 +1,7 @@
 """The command as users call it, on bars made here."""
 
 import json
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -81,3 +82,11 @@ def test_rules_of_a_day_leave_out_what_came_later(bars):
         return next(float(line.split()[2]) for line in said.splitlines() if line.split()[:1] == ["ours"])
 
     assert mean("--rules", "2026-09-21") < mean()
+
+
+def test_without_arch_the_others_compete_and_the_user_is_told(bars, monkeypatch):
+    monkeypatch.setitem(sys.modules, "arch", None)
+    said = scored(bars, "--against", "gaussian,garch_t")
+    assert "arch is not installed" in said
+    assert [line.split()[0] for line in said.splitlines() if "garch_t" in line] == ["garch_t"]
+    assert "gaussian" in said
