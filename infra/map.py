@@ -1,7 +1,7 @@
 """The map: for each topic what it carries, the file and line that makes it, and who reads it.
 
-Taken from the code itself by discovery: a feed says what it writes (signs of life on ``ticks`` apart, as all do), a stage's class line what it reads and writes, a
-consumer says it in ``READS``. Whoever reads every topic stands apart.
+Taken from the code itself by discovery: a feed says what it writes (signs of life on ``ticks`` apart, as all do), a
+stage's class line what it reads and writes, a consumer says it in ``READS``. Whoever reads every topic stands apart.
 """
 
 import importlib

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import ephem  # type: ignore[import-untyped]
+import ephem
 
 from schemas import Ephemeris
 

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
-import exchange_calendars  # type: ignore[import-untyped]
+import exchange_calendars
 import numpy as np
 
 from processors.online.crps import Floats

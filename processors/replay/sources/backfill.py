@@ -57,7 +57,7 @@ def partition_of(instrument: str, partitions: int) -> int:
     """The partition that writers put an instrument into.
 
     >>> [partition_of(name, 4) for name in ("coinbase:ETH-USD", "coinbase:BTC-USD")]
-    [3, 1]
+    [0, 1]
     """
     return int((murmur2(instrument.encode()) & 0x7FFFFFFF) % partitions)
 
