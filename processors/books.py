@@ -27,6 +27,7 @@ from typing import Any
 
 from processors.online.levels import Levels, Unusable
 from processors.online.order_book import Best, OrderBook, scaled
+from processors.online.sight import feed_of
 from processors.online.update_chain import BROKEN, KNOWN, NEXT, UpdateChain
 from processors.stage import Stage
 from schemas import Book, Depth, Gap, Rejected, Resync, Top
@@ -112,7 +113,7 @@ class Books(Stage[Depth, Book | Top | Resync | Gap]):
         self.options = options or BookOptions()
         self.state = BookState(OrderBook(self.options.levels))
         self._stretch_ns = self.options.book_every_ms * MILLISECOND
-        self._feed = key.partition(":")[0]
+        self._feed = feed_of(key)
 
     @classmethod
     def warm(cls) -> None:

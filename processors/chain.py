@@ -97,7 +97,7 @@ class _Columnar:
         names = self.fresh.dtype.names or ()
         fresh = dict(zip(names, self.fresh[0].item(), strict=True))
         for key, state in snapshot.items():  # one taken before a field was added lacks it
-            self.states[codes[key]] = tuple({name: state.get(name, fresh[name]) for name in names}.values())
+            self.states[codes[key]] = tuple(state.get(name, fresh[name]) for name in names)
 
     def _grow(self, keys: Keys) -> None:
         if len(self.states) < len(keys.names):

@@ -18,7 +18,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from processors.online.rows import FIRST, columns_of, doubled, row_type
-from processors.online.sight import CAUSES, Sight, cause_code, cause_codes, on_clock, on_connect, on_heartbeat, on_tick
+from processors.online.sight import (
+    CAUSES,
+    Sight,
+    cause_code,
+    cause_codes,
+    feed_of,
+    on_clock,
+    on_connect,
+    on_heartbeat,
+    on_tick,
+)
 from processors.stage import BatchStage, Events, Rejection
 from schemas import Clock, Connect, Gap, Heartbeat, Tick, Trade
 from schemas.columns import Column, Keys, Table
@@ -85,15 +95,6 @@ class Gaps(BatchStage[Tick | Heartbeat | Connect | Clock | Trade, Gap]):
         feeds = [feed_of(keys.names[code]) for code in rows["key"].tolist()]
         columns["feed"] = pl.Series(feeds, dtype=pl.String)
         return [Table(Gap, rows["cause"].copy(), rows["key"].copy(), columns)], []
-
-
-def feed_of(instrument: str) -> str:
-    """The feed that an instrument belongs to: its venue.
-
-    >>> feed_of("coinbase:ETH-USD")
-    'coinbase'
-    """
-    return instrument.partition(":")[0]
 
 
 ROW = row_type(

@@ -21,6 +21,7 @@ from processors.online.sight import (
     Sight,
     cause_code,
     cause_codes,
+    fills_hole,
     limit,
     on_clock,
     on_connect,
@@ -76,8 +77,7 @@ def count_price(state: Any, event_ns: int, received_ns: int, trade_id: int, pric
     """Take a tick or a trade."""
     state.ticks += 1
     state.delay_ns = max(state.delay_ns, received_ns - event_ns)
-    fills = 0 < state.hole_from <= trade_id < state.hole_to
-    state.duplicates += 0 < trade_id <= state.trade_id and not fills
+    state.duplicates += 0 < trade_id <= state.trade_id and not fills_hole(state, trade_id)
     state.late += event_ns < state.newest_ns
     state.newest_ns = max(state.newest_ns, event_ns)
     state.outliers += is_outlier(state, price, factor)

@@ -54,10 +54,15 @@ def alive(state: Any, event_ns: int, received_ns: int, known: int, seen: int) ->
 
 
 @shared
+def fills_hole(state: Any, trade_id: int) -> bool:
+    """Whether a trade is one of those last found missing."""
+    return bool(0 < state.hole_from <= trade_id < state.hole_to)
+
+
+@shared
 def on_tick(state: Any, event_ns: int, received_ns: int, trade_id: int) -> Row:
     """A tick is a sign of life; its trade id shows what was missed, or fills a hole."""
-    fills = 0 < state.hole_from <= trade_id < state.hole_to
-    if fills and not state.open and state.pending == 0:
+    if fills_hole(state, trade_id) and not state.open and state.pending == 0:
         state.seen_ns, state.alive_ns = max(state.seen_ns, event_ns), max(state.alive_ns, received_ns)
         return (MISSED, event_ns, event_ns, trade_id, trade_id, 0, True)
     row = alive(state, event_ns, received_ns, trade_id - 1, trade_id)
@@ -106,3 +111,12 @@ def cause_codes(causes: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[np.in
 def cause_code(cause: str) -> int:
     """The number of a connect's cause; one that is not in the list counts as an error."""
     return CAUSES.index(cause) if cause in CAUSES[STALL:] else CAUSES.index("error")
+
+
+def feed_of(instrument: str) -> str:
+    """The feed that an instrument belongs to: its venue.
+
+    >>> feed_of("coinbase:ETH-USD")
+    'coinbase'
+    """
+    return instrument.partition(":")[0]
