@@ -13,15 +13,14 @@ from pydantic import SecretStr
 from infra.errors import UserError
 from producers import conversation, frames
 from producers.agenda import Agenda, Fetch
-from producers.backoff import Backoff
 from producers.feed import Feed, Recent, Shard
 from producers.keys import Keys
 from producers.transport import Transport
 from schemas import Clock, Connect, DeadLetter, Heartbeat, IndexValue, Record, Rejected
 from tests.http_venue import Answer, HttpVenue
 from tests.loopback import Drop, Loopback, Pause
+from tests.producers.running import QUICK
 
-QUICK = Backoff(base_s=0.02, cap_s=0.05, spacing_s=0.02)
 SECRET = "canary-4711"
 
 

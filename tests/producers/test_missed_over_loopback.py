@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from processors.gaps import Gaps
-from producers.backoff import Backoff
 from producers.coinbase_matches import CoinbaseMatches
 from producers.deribit import Deribit
 from producers.extended import Extended
@@ -26,8 +25,8 @@ from producers.transport import Transport
 from schemas import Bar, Clock, Connect, Depth, Gap, Heartbeat, IndexValue, Record, Tick, Trade
 from tests.http_venue import Answer, HttpVenue, Request
 from tests.loopback import Close, Drop, Loopback, Script
+from tests.producers.running import QUICK, running
 
-QUICK = Backoff(base_s=0.02, cap_s=0.05, spacing_s=0.02)
 NOW_S = int(time.time())
 MINUTE = NOW_S // 60
 COIN = "xyz:GOLD"
@@ -48,7 +47,7 @@ def run(
 ) -> tuple[list[Record], Requests]:
     """Records of a feed, in order, and what clients sent on each connection; ``keep`` is where to record it."""
 
-    async def running() -> tuple[list[Record], Requests]:
+    async def session() -> tuple[list[Record], Requests]:
         records: list[Record] = []
         async with Loopback(script, waits=waits) as sockets, HttpVenue(answers) as pages:
             settings: dict[str, Any] = {"url": sockets.url, "fetch_url": pages.url, "clock_interval_ns": 0}
@@ -56,20 +55,11 @@ def run(
             transport = Transport(
                 make, [symbol], records.append, channels=channels, backoff=QUICK, recorder=recorder, **settings
             )
-            task = asyncio.create_task(transport.run())
-            try:
-                async with asyncio.timeout(20):
-                    while not until(records, sockets.requests):
-                        assert not task.done(), task.exception()
-                        await asyncio.sleep(0.005)
-                    return list(records), sockets.requests
-            finally:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            async with running(transport, lambda: until(records, sockets.requests), 20):
+                return list(records), sockets.requests
 
     with contextlib.ExitStack() as kept:
-        return asyncio.run(running())
+        return asyncio.run(session())
 
 
 def moment(number: int) -> str:

@@ -1,13 +1,11 @@
 """Polymarket's feed in the shell, against a venue on this machine: listing, subscription, a wrong book, a lost link."""
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Callable
 from typing import Any
 
-from producers.backoff import Backoff
 from producers.polymarket import Polymarket
 from producers.polymarket_windows import Series
 from producers.polymarket_wire import Level, RestBook, digest
@@ -15,8 +13,8 @@ from producers.transport import Transport
 from schemas import Connect, Depth, Gap, Heartbeat, Market, Record
 from tests.http_venue import Answer, HttpVenue
 from tests.loopback import Drop, Loopback, Pause, Script
+from tests.producers.running import QUICK, running
 
-QUICK = Backoff(base_s=0.02, cap_s=0.05, spacing_s=0.02)
 SYMBOL = "eth-updown-1d"
 NOW_S = int(time.time())
 WINDOW = Series("eth", "1d").window(NOW_S)
@@ -73,7 +71,7 @@ def change(size: str, at_ms: int) -> str:
 
 
 def run(script: Script, answers: dict[str, list[Answer]], until: Callable[[list[Record]], bool]) -> Any:
-    async def running() -> Any:
+    async def session() -> Any:
         records: list[Record] = []
         async with Loopback(script) as sockets, HttpVenue(answers) as pages:
             transport = Transport(
@@ -85,19 +83,10 @@ def run(script: Script, answers: dict[str, list[Answer]], until: Callable[[list[
                 clock_interval_ns=0,
                 backoff=QUICK,
             )
-            task = asyncio.create_task(transport.run())
-            try:
-                async with asyncio.timeout(15):
-                    while not until(records):
-                        assert not task.done(), task.exception()
-                        await asyncio.sleep(0.005)
-                    return list(records), sockets.requests, pages.requests  # what comes at the end is the shell's
-            finally:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            async with running(transport, lambda: until(records), 15):
+                return list(records), sockets.requests, pages.requests
 
-    return asyncio.run(running())
+    return asyncio.run(session())
 
 
 def depths(records: list[Record]) -> list[tuple[str, bool]]:

@@ -1,7 +1,6 @@
 """Feeds without a websocket in the shell: Pyth's stream of events and its fallback, and the sky, which has no venue."""
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +9,6 @@ import pytest
 from pydantic import SecretStr
 
 from infra.errors import UserError
-from producers.backoff import Backoff
 from producers.esof import GRID_NS, Esof
 from producers.feed import Feed
 from producers.keys import Keys
@@ -18,8 +16,8 @@ from producers.pyth import IDS, Pyth
 from producers.transport import Transport
 from schemas import Connect, Ephemeris, IndexValue, Record
 from tests.http_venue import Answer, Events, HttpVenue
+from tests.producers.running import QUICK, running
 
-QUICK = Backoff(base_s=0.02, cap_s=0.05, spacing_s=0.02)
 KEYS = Keys({"pyth_key": SecretStr("abc")})
 BTC = "Crypto.BTC/USD"
 
@@ -36,7 +34,7 @@ def run(
     script: dict[str, Sequence[Answer | Events]],
     channels: Sequence[str] = (),
 ) -> tuple[list[Record], HttpVenue]:
-    async def running() -> tuple[list[Record], HttpVenue]:
+    async def session() -> tuple[list[Record], HttpVenue]:
         records: list[Record] = []
         async with HttpVenue(script) as venue:
             transport = Transport(
@@ -50,19 +48,10 @@ def run(
                 clock_interval_ns=0,
                 backoff=QUICK,
             )
-            task = asyncio.create_task(transport.run())
-            try:
-                async with asyncio.timeout(15):
-                    while not until(records):
-                        assert not task.done(), task.exception()
-                        await asyncio.sleep(0.005)
+            async with running(transport, lambda: until(records), 15):
                 return list(records), venue
-            finally:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
 
-    return asyncio.run(running())
+    return asyncio.run(session())
 
 
 def values(records: list[Record]) -> list[float]:

@@ -9,13 +9,11 @@ from typing import Any, ClassVar
 import pytest
 from websockets.exceptions import InvalidURI
 
-from producers.backoff import Backoff
 from producers.feed import Feed, Shard
 from producers.transport import Transport
 from schemas import Connect, DeadLetter, IndexValue, Record, Rejected
 from tests.http_venue import Answer, Events, HttpVenue
-
-QUICK = Backoff(base_s=0.02, cap_s=0.05, spacing_s=0.02)
+from tests.producers.running import QUICK
 
 
 class Prices(Feed):

@@ -22,8 +22,8 @@ from producers.transport import Transport
 from schemas import Clock, Connect, DeadLetter, Depth, Heartbeat, Record, Tick
 from tests.loopback import Close, Drop, Loopback, Pause, Refuse, Script
 from tests.producers import venue
+from tests.producers.running import QUICK
 
-QUICK = Backoff(base_s=0.02, cap_s=0.05, spacing_s=0.02)
 CONFIRMED = venue.subscriptions("ETH-USD")
 
 
