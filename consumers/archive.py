@@ -8,10 +8,8 @@ they are of use to a worker only.
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from infra import archive, logs, metrics
@@ -20,7 +18,6 @@ from infra.errors import UserError
 from schemas import Checkpoint, Record
 from schemas.batch import Batch
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PAUSE_S = 600.0  # between two looks for what can be put together
 log = logs.logger(__name__)
 Place = tuple[type[Record], int]  # and partition
@@ -51,8 +48,8 @@ class Archive:
 
     def write(self, batches: Sequence[Batch]) -> None:
         for (record, partition), rows in gathered(batches).items():
-            for date, part in days(rows):
-                archive.write(self.root, record.table, partition, date, part)
+            for day, part in archive.days(rows):
+                archive.write(self.root, record.table, partition, archive.date_of(day), part)
             metrics.ROWS.labels(record.table).inc(len(rows))
 
     def close(self) -> None:
@@ -79,14 +76,3 @@ def gathered(batches: Sequence[Batch]) -> dict[Place, pl.DataFrame]:
             if len(table) and table.record is not Checkpoint:
                 frames.setdefault((table.record, batch.partition), []).append(batch.frame(table))
     return {place: pl.concat(parts) for place, parts in frames.items()}
-
-
-def days(rows: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
-    """Rows cut where their event time reaches a new day; a late row stays with its neighbours."""
-    reached = np.maximum.accumulate(rows["event_ns"].to_numpy()) // archive.DAY_NS
-    cuts = [0, *(np.flatnonzero(np.diff(reached)) + 1).tolist(), len(rows)]
-    return [(_date(int(reached[begin])), rows.slice(begin, end - begin)) for begin, end in pairwise(cuts)]
-
-
-def _date(day: int) -> str:
-    return (EPOCH + timedelta(days=day)).strftime("%Y-%m-%d")

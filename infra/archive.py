@@ -17,6 +17,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
@@ -32,6 +33,7 @@ DAY_NS = 86_400_000_000_000
 GROUP = 16_384  # rows in a row group of a fresh file
 WRITING = ".writing"  # under the root
 UNFINISHED = ".part"
+EARLIEST = -(1 << 63)  # before any day
 LEFT_S = 3_600.0  # a .part that nobody has touched for so long is nobody's
 DATE = re.compile(r"date=\d{4}-\d\d-\d\d")
 NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.parquet")
@@ -138,9 +140,33 @@ def _piece(path: Path, date: str, key: str | None) -> Iterator[Piece]:
 
 
 def _touches(date: str, start_ns: int | None, end_ns: int | None) -> bool:
-    day = int(np.datetime64(date, "D").astype(np.int64))
+    day = day_of(date)
     after = end_ns is not None and day > end_ns // DAY_NS + 1
     return not after and (start_ns is None or day >= start_ns // DAY_NS)
+
+
+def day_of(date: str) -> int:
+    """The day of a date, counted from 1970-01-01.
+
+    >>> day_of("1970-01-03"), date_of(2)
+    (2, '1970-01-03')
+    """
+    return int(np.datetime64(date, "D").astype(np.int64))
+
+
+def date_of(day: int) -> str:
+    """The date of a day counted from 1970-01-01."""
+    return str(np.datetime64(day, "D"))
+
+
+def days(rows: pl.DataFrame, least: int = EARLIEST) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Rows cut where their event time reaches a new day after ``least``; a late row stays with its neighbours."""
+    if not len(rows):
+        return
+    reached = np.maximum(np.maximum.accumulate(rows["event_ns"].to_numpy()) // DAY_NS, least)
+    cuts = [0, *(np.flatnonzero(np.diff(reached)) + 1).tolist(), len(rows)]
+    for begin, end in pairwise(cuts):
+        yield int(reached[begin]), rows.slice(begin, end - begin)
 
 
 def clean(root: Path) -> list[Path]:

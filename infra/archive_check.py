@@ -117,7 +117,7 @@ def _read(piece: Piece, columns: frozenset[str], key: str) -> None:
         for number in range(file.num_row_groups):
             file.read_row_group(number, use_threads=False)
     table = piece.path.parent.parent.name if piece.key is None else piece.path.parents[2].name
-    wanted, day_ns = Wanted(table, columns), (_day_number(piece.date) + 1) * archive.DAY_NS
+    wanted, day_ns = Wanted(table, columns), (archive.day_of(piece.date) + 1) * archive.DAY_NS
     for frame in rows(lambda: [piece._replace(key=None)], wanted):
         if (frame["_partition"] != piece.partition).any():
             raise UserError(f"{piece.path}: rows of another partition")
@@ -125,10 +125,6 @@ def _read(piece: Piece, columns: frozenset[str], key: str) -> None:
             raise UserError(f"{piece.path}: rows of a later day")
         if piece.key is not None and key != EVERY_KEY and (frame[key] != piece.key).any():
             raise UserError(f"{piece.path}: rows of another key")
-
-
-def _day_number(date: str) -> int:
-    return int(np.datetime64(date, "D").astype(np.int64))
 
 
 def holes(root: Path, topic: str, refused: Mapping[Log, Ints]) -> Iterator[Holes]:

@@ -4,19 +4,16 @@ Files may overlap: what a hole lacked lies in a file of its own, and reading giv
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from infra import archive, archive_backfill, archive_rows
-from infra.archive import DAY_NS
 from infra.archive_file import LARGEST, Wanted
 from producers.history.columns import check, frame
 from producers.history.parts import File, Part
-from producers.history.plan import Span, moment
+from producers.history.plan import Span
 from producers.history.runs import Chain
 from producers.history.series import Series
 from schemas import Record, Rejected
@@ -66,7 +63,7 @@ class Landing:
         try:
             for rows in frames:
                 new = rows.filter(landed.chain.take(rows["_offset"].to_numpy(), rows["event_ns"].to_numpy()))
-                for reached, part in _days(new, day):
+                for reached, part in archive.days(new, day):
                     if waiting and (reached != day or sum(len(rows) for rows in waiting) >= ROWS):
                         self._keep(landed, waiting, day)
                         waiting = []
@@ -116,8 +113,8 @@ class Landing:
         for piece in archive_backfill.kept(self.root, record):
             piece.path.unlink()
         rows = frame(record, records).with_columns(pl.Series("_offset", offsets, pl.Int64)).sort("_offset")
-        for reached, part in _days(rows, -1):
-            archive_backfill.keep(self.root, batch(record, self.series, part), _date(reached))
+        for reached, part in archive.days(rows, -1):
+            archive_backfill.keep(self.root, batch(record, self.series, part), archive.date_of(reached))
         return batch(record, self.series, rows)
 
     def there(self, record: type[Record]) -> pl.DataFrame:
@@ -131,7 +128,9 @@ class Landing:
         return archive_rows.rows(archive_rows.listing(self.root, wanted, 0), wanted)
 
     def _keep(self, landed: Landed, rows: list[pl.DataFrame], day: int) -> None:
-        path = archive_backfill.keep(self.root, batch(self.series.record, self.series, pl.concat(rows)), _date(day))
+        path = archive_backfill.keep(
+            self.root, batch(self.series.record, self.series, pl.concat(rows)), archive.date_of(day)
+        )
         landed.paths.append(path)
         landed.files.append(File(rows[0]["_offset"][0], rows[-1]["_offset"][-1]))
 
@@ -152,17 +151,3 @@ def batch(record: type[Record], series: Series, rows: pl.DataFrame) -> Batch:
         if name != "instrument"
     }
     return archive_backfill.batch(record, series.instrument, series.kind, rows["_offset"].to_numpy(), columns)
-
-
-def _days(rows: pl.DataFrame, day: int) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Rows cut where their event time reaches a new day after ``day``; a late row stays with its neighbours."""
-    if not len(rows):
-        return
-    reached = np.maximum(np.maximum.accumulate(rows["event_ns"].to_numpy()) // DAY_NS, day)
-    cuts = [0, *(np.flatnonzero(np.diff(reached)) + 1).tolist(), len(rows)]
-    for begin, end in pairwise(cuts):
-        yield int(reached[begin]), rows.slice(begin, end - begin)
-
-
-def _date(day: int) -> str:
-    return moment(day * DAY_NS).strftime("%Y-%m-%d")
