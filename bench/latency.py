@@ -9,6 +9,7 @@ records that a frame caused count, not those that a clock did.
 
 import asyncio
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import confluent_kafka
@@ -48,6 +50,16 @@ class Venue:
     def __init__(self, rate: float, seconds: float) -> None:
         self.sent: set[int] = set()  # ns since the epoch, whole microseconds
         self._rate, self._seconds = rate, seconds
+
+    async def serve(self, told: Connection) -> None:
+        """Play to whoever connects; tell the port, when the first frame has gone, and at last when each had."""
+        async with serve(self.play, "127.0.0.1", 0, compression=None) as server:
+            told.send(server.sockets[0].getsockname()[1])
+            while not self.sent:
+                await asyncio.sleep(0.05)
+            told.send(None)
+            await asyncio.sleep(self._seconds + 1.0)
+        told.send(self.sent)
 
     async def play(self, connection: ServerConnection) -> None:
         """Serve one connection."""
@@ -121,20 +133,26 @@ def pipeline(settings: Settings, url: str, worker: list[str]) -> Iterator[None]:
             process.wait(30.0)
 
 
-async def measure(settings: Settings, worker: list[str], rate: float, seconds: float, settling_s: float) -> np.ndarray:
+def venue(told: Connection, rate: float, seconds: float) -> None:
+    """A venue's process: in the reader's, the two would wait for each other's interpreter, which counts as latency."""
+    asyncio.run(Venue(rate, seconds).serve(told))
+
+
+def measure(settings: Settings, worker: list[str], rate: float, seconds: float, settling_s: float) -> np.ndarray:
     """Latencies in ms of what was sent after ``settling_s``."""
-    venue, reader = Venue(rate, seconds), Reader(settings)
+    reader = Reader(settings)
     reader.start()
-    async with serve(venue.play, "127.0.0.1", 0, compression=None) as server:
-        port = server.sockets[0].getsockname()[1]
-        with pipeline(settings, f"ws://127.0.0.1:{port}", worker):
-            while not venue.sent:
-                await asyncio.sleep(0.05)
-            await asyncio.sleep(seconds + 1.0)
+    heard, told = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(target=venue, args=(told, rate, seconds))
+    process.start()
+    with pipeline(settings, f"ws://127.0.0.1:{heard.recv()}", worker):
+        heard.recv()
+        sent: set[int] = heard.recv()
+    process.join()
     reader.over.set()
-    await asyncio.to_thread(reader.join)
-    start_ns = min(venue.sent) + int(settling_s * 1e9)
-    return np.array([age for sent, age in reader.samples if sent in venue.sent and sent > start_ns]) / 1e6
+    reader.join()
+    start_ns = min(sent) + int(settling_s * 1e9)
+    return np.array([age for moment, age in reader.samples if moment in sent and moment > start_ns]) / 1e6
 
 
 def percentiles(worker: str, rate: float, seconds: float, settling_s: float) -> tuple[float, float, float]:
@@ -145,7 +163,7 @@ def percentiles(worker: str, rate: float, seconds: float, settling_s: float) -> 
         try:
             settings = load_settings(env_file=None, brokers=broker.address)
             ensure_topics(settings)
-            found = asyncio.run(measure(settings, WORKERS[worker], rate, seconds, settling_s))
+            found = measure(settings, WORKERS[worker], rate, seconds, settling_s)
         finally:
             broker.stop()
     if not len(found):
