@@ -120,6 +120,19 @@ class Connect(Record, frozen=True, gc=False):
     quiet_ms: int = 0  # Longest silence that is normal for the feed; 0 where the reader's own limit holds.
 
 
+class Control(Record, frozen=True, gc=False):
+    """A word to executors and gateways from outside."""
+
+    topic: ClassVar[str] = "controls"
+    table: ClassVar[str] = "controls"
+    key_field: ClassVar[str] = "*"
+    event_ns: int  # When it was given.
+    scope: str  # * for all, an instrument, or an executor's name.
+    action: str  # halt (cancel everything, place nothing), reset (trade again) or note.
+    by: str  # Who gave it: a person's name, a limit, a gateway.
+    reason: str  # Why; a reset without one is refused.
+
+
 class DeadLetter(Record, frozen=True, gc=False):
     """Something that could not be read, with the reason."""
 
@@ -203,6 +216,119 @@ class Ephemeris(Record, frozen=True, gc=False):
     america_session: float  # As asia_session, New York, 09:30 to 16:00 local.
 
 
+class Equity(Record, frozen=True, gc=False):
+    """What trading an instrument has brought, in quote currency."""
+
+    topic: ClassVar[str] = "equities"
+    table: ClassVar[str] = "equities"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Venue time.
+    venue: str  # Who says so: paper, or the gateway's name.
+    realised: float  # Profit of closed positions since the start, before fees and funding.
+    unrealised: float  # Profit of what is held, at mark_price.
+    fees: float  # Fees paid since the start; negative for rebates.
+    funding: float  # Funding received since the start; negative when paid.
+    equity: float  # realised + unrealised - fees + funding.
+    balance: float  # The account's equity by the venue's word; 0 where it is not known.
+
+
+class ExpertWeight(Record, frozen=True, gc=False):
+    """How much one pair of parameters is trusted, by its scores so far."""
+
+    topic: ClassVar[str] = "expert_weights"
+    table: ClassVar[str] = "expert_weights"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # When it was reckoned.
+    asset: str  # Name in the subnet.
+    competition: str  # 24h or 1h.
+    expert: str  # Its parameters as text, e.g. half_life=1885,nu=5.
+    half_life_s: float  # Its fast half-life.
+    nu: float  # Its degrees of freedom.
+    weight: float  # Share of the paths that it gets.
+    crps: float  # Of its last forecast.
+    scores: int  # Forecasts scored.
+
+
+class Fill(Record, frozen=True, gc=False):
+    """A trade of ours."""
+
+    topic: ClassVar[str] = "fills"
+    table: ClassVar[str] = "fills"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Venue time of the trade.
+    strategy: str  # Executor that the order belongs to, e.g. market_maker.
+    venue: str  # Who says so: paper, or the gateway's name.
+    client_id: str  # Our id of the order, the same whenever the same decision is made again.
+    venue_id: str  # The venue's id of the order.
+    fill_id: str  # The venue's id of the trade.
+    side: str  # buy or sell: ours, not the taker's.
+    price: int  # Scaled.
+    size: int  # Scaled.
+    price_decimals: int  # Prices are whole numbers of 10^-price_decimals.
+    size_decimals: int  # Sizes are whole numbers of 10^-size_decimals.
+    fee: float  # In quote currency; negative for a rebate.
+    liquidity: str  # maker or taker.
+    mid: float  # Mid of the book just before it, in quote currency; 0 where unknown.
+
+
+class ForecastScore(Record, frozen=True, gc=False):
+    """What came of a forecast."""
+
+    topic: ClassVar[str] = "forecast_scores"
+    table: ClassVar[str] = "forecast_scores"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # When it was scored: the end of the bar that closed it.
+    asset: str  # Name in the subnet.
+    competition: str  # 24h or 1h.
+    origin: str  # As in the forecast.
+    start_ns: int  # As in the forecast.
+    crps: float  # The subnet's score, all intervals; 0 when it could not be scored.
+    reference_crps: float  # That of normal returns of the same states' variance.
+    parts: str  # Score of each interval as JSON.
+    rules: str  # Date of the subnet's rules it was scored by.
+    steps: int  # Steps that had a price.
+    covered_50: float  # Share of them in the band of 50 %.
+    covered_90: float  # In that of 90 %.
+    covered_95: float  # In that of 95 %.
+    pit: float  # Share of paths that ended below the last price, ties half: uniform when forecasts are right.
+    pits: bytes  # The same of each step, 32-bit floats.
+    last: float  # Price at the end.
+
+
+class Forecast(Record, frozen=True, gc=False):
+    """A forecast of price paths: what they are made from, so that anyone can make them again, and their bands."""
+
+    topic: ClassVar[str] = "forecasts"
+    table: ClassVar[str] = "forecasts"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # When it was made, by the log.
+    asset: str  # Name in the subnet.
+    competition: str  # Prompt that it answers: 24h or 1h.
+    start_ns: int  # Time of the paths' first point.
+    step_ms: int  # Between two points.
+    steps: int  # Of a path; it has one point more.
+    paths: int  # How many.
+    price: float  # Of the first point.
+    fast: float  # Variance per second; see volatility_states.
+    slow: float  # As fast.
+    fast_half_life_s: float  # Half-life of fast.
+    slow_half_life_s: float  # Half-life of slow.
+    blend_s: float  # After which both variances weigh the same.
+    nu: float  # Degrees of freedom of the shocks.
+    multipliers: bytes  # Of the variance of each step, 32-bit floats.
+    seed: int  # Of the shocks.
+    experts: str  # Experts mixed and their shares, as JSON; empty for the one of these parameters.
+    origin: str  # schedule, or who asked: validator, http, cli.
+    state_ns: int  # event_ns of the state that it starts from.
+    levels: bytes  # Probabilities of the bands, 64-bit floats.
+    bands: bytes  # Quantiles of the price: 32-bit floats, for each point those of all levels.
+
+
 class Funding(Record, frozen=True, gc=False):
     """A funding rate that was settled."""
 
@@ -260,6 +386,28 @@ class IndexValue(Record, frozen=True, gc=False):
     confidence: float  # The source's own half-width of uncertainty in the unit of the value; 0 where it gives none.
     average: float  # The source's moving average of it; 0 where it gives none.
     window_ms: int  # Time that the value itself is averaged over; 0 for a momentary one.
+
+
+class Intensity(Record, frozen=True, gc=False):
+    """How the rate of fills falls with the distance from the mid: rate = scale exp(-kappa distance)."""
+
+    topic: ClassVar[str] = "intensities"
+    table: ClassVar[str] = "intensities"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Time up to which trades counted.
+    method: str  # virtual, depth or bayes.
+    side: str  # ask, bid or both.
+    kappa: float  # Per unit of quote currency; 0 where not usable.
+    kappa_low: float  # Lower end of its 90 % interval.
+    kappa_high: float  # Upper end.
+    scale: float  # A: fills per second at the mid; 0 where not usable.
+    r_squared: float  # Of the regression; 0 where there is none.
+    trades: int  # Trades counted.
+    window_ms: int  # Time over which they were counted.
+    price_step: float  # Tick in quote currency that the depths are counted in.
+    usable: bool  # Whether to trade on it.
+    reason: str  # Why not; empty else.
 
 
 class JumpLoss(Record, frozen=True, gc=False):
@@ -324,6 +472,105 @@ class Mark(Record, frozen=True, gc=False):
     next_funding_ns: int  # When funding is paid next; 0 where the venue does not say.
 
 
+class Merge(Record, frozen=True, gc=False):
+    """A merger begins: what follows are records of several topics in the order in which executors see them."""
+
+    topic: ClassVar[str] = "merges"
+    table: ClassVar[str] = "merges"
+    key_field: ClassVar[str] = "*"
+    event_ns: int  # When it began.
+    topics: str  # Topics merged, separated by commas.
+    instruments: str  # Instruments merged, separated by commas.
+
+
+class NetPosition(Record, frozen=True, gc=False):
+    """What is held of an instrument."""
+
+    topic: ClassVar[str] = "net_positions"
+    table: ClassVar[str] = "net_positions"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Venue time.
+    venue: str  # Who says so: paper, or the gateway's name.
+    size: int  # Scaled; negative when short.
+    size_decimals: int  # Sizes are whole numbers of 10^-size_decimals.
+    entry_price: float  # Average price of what is held, in quote currency; 0 when flat.
+    mark_price: float  # Price that it is valued at; 0 where unknown.
+    cause: str  # fill, funding, or reconciled: the venue's word, which differs from the sum of fills.
+
+
+class OrderRequest(Record, frozen=True, gc=False):
+    """What an executor wants done with an order."""
+
+    topic: ClassVar[str] = "order_requests"
+    table: ClassVar[str] = "order_requests"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Event time of the input that it was decided on.
+    strategy: str  # Executor that the order belongs to, e.g. market_maker.
+    sequence: int  # Rises by one with each request of the executor for the instrument.
+    configuration: str  # Hash of the executor's options.
+    action: str  # place, replace, cancel or cancel_all.
+    client_id: str  # Our id of the order, the same whenever the same decision is made again.
+    replaces: str  # client_id of the order that a replace takes the place of; empty else.
+    side: str  # buy or sell; empty for cancel and cancel_all.
+    kind: str  # limit or market; empty for cancel and cancel_all.
+    time_in_force: str  # GTT (good till expires_ns) or IOC; empty for cancel and cancel_all.
+    post_only: bool  # Refused where it would trade at once.
+    reduce_only: bool  # May only make the position smaller.
+    price: int  # Limit, scaled; 0 for a market order and for cancels.
+    size: int  # Scaled; 0 for cancels.
+    price_decimals: int  # Prices are whole numbers of 10^-price_decimals.
+    size_decimals: int  # Sizes are whole numbers of 10^-size_decimals.
+    expires_ns: int  # When the order ends by itself; 0 for cancels.
+    valid_until_ns: int  # When the request itself is too old to be carried out.
+    reason: str  # Why, in words.
+
+
+class OrderState(Record, frozen=True, gc=False):
+    """What has become of an order."""
+
+    topic: ClassVar[str] = "order_states"
+    table: ClassVar[str] = "order_states"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Venue time of the change.
+    strategy: str  # Executor that the order belongs to, e.g. market_maker.
+    venue: str  # Who says so: paper, or the gateway's name.
+    client_id: str  # Our id of the order, the same whenever the same decision is made again.
+    venue_id: str  # The venue's id; empty before it has given one.
+    status: str  # accepted, open, partly_filled, filled, cancelled, rejected, expired or unknown.
+    side: str  # buy or sell.
+    price: int  # Limit, scaled; 0 for a market order.
+    size: int  # Whole size, scaled.
+    filled: int  # Of it traded, scaled.
+    price_decimals: int  # Prices are whole numbers of 10^-price_decimals.
+    size_decimals: int  # Sizes are whole numbers of 10^-size_decimals.
+    post_only: bool  # As asked for.
+    reduce_only: bool  # As asked for.
+    expires_ns: int  # When it ends by itself; 0 where unknown.
+    reason: str  # Why it was rejected, cancelled or is unknown, with the venue's code; empty else.
+
+
+class Prompt(Record, frozen=True, gc=False):
+    """A request for price paths that was answered; rides with the bars, so that the answer is scored in their order."""
+
+    topic: ClassVar[str] = "bars"
+    table: ClassVar[str] = "prompts"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # When it was answered.
+    asset: str  # Name in the subnet.
+    start_ns: int  # Time of the paths' first point.
+    step_ms: int  # Between two points.
+    length_ms: int  # From the first point to the last.
+    paths: int  # How many were asked for.
+    origin: str  # Who asked: validator, http or cli.
+    state_ns: int  # event_ns of the volatility state that it was answered from.
+    digest: str  # SHA-256 of the answer's prices, in hex.
+    answer_ms: float  # From the request's arrival to the answer.
+
+
 class Quality(Record, frozen=True, gc=False):
     """How well a minute of an instrument's feed was seen."""
 
@@ -342,6 +589,37 @@ class Quality(Record, frozen=True, gc=False):
     duplicates: int  # Ticks and trades in it whose trade id had come before.
     late: int  # Ticks and trades in it that were older than one before them.
     outliers: int  # Ticks and trades in it whose price lay too far from the instrument's recent ones.
+
+
+class Quote(Record, frozen=True, gc=False):
+    """What a market maker wants, and what it was reckoned from."""
+
+    topic: ClassVar[str] = "quotes"
+    table: ClassVar[str] = "quotes"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # Event time of the input that it was decided on.
+    strategy: str  # Executor that the order belongs to, e.g. market_maker.
+    sequence: int  # Rises by one with each quote of the instrument.
+    configuration: str  # Hash of the executor's options.
+    quoting: bool  # False: both sides are withdrawn.
+    reason: str  # Why they are; empty while quoting.
+    mid: float  # In quote currency; 0 where unknown.
+    reservation: float  # Reservation price in quote currency; 0 while not quoting.
+    half_spread: float  # In quote currency, before rounding; 0 while not quoting.
+    bid: float  # Price wanted; 0 for none.
+    bid_size: float  # Base units.
+    ask: float  # Price wanted; 0 for none.
+    ask_size: float  # Base units.
+    inventory: float  # Base units held; negative when short.
+    sigma: float  # Volatility in quote currency per square root of a second; 0 where unknown.
+    kappa: float  # Decay of fill intensity, per unit of quote currency; 0 where unknown.
+    gamma: float  # Risk aversion, per unit of quote currency.
+    horizon_s: float  # Time horizon T in seconds.
+    book_ns: int  # event_ns of the book that it was reckoned from; 0 for none.
+    book_sequence: int  # Its sequence.
+    sigma_ns: int  # event_ns of the volatility used; 0 for none.
+    kappa_ns: int  # event_ns of the intensity used; 0 for none.
 
 
 class Resync(Record, frozen=True, gc=False):
@@ -425,6 +703,66 @@ class Trade(Record, frozen=True, gc=False):
     last_id: int  # Id of the last of them; trade_id where it is one.
 
 
+class Volatility(Record, frozen=True, gc=False):
+    """How much an instrument moves."""
+
+    topic: ClassVar[str] = "volatilities"
+    table: ClassVar[str] = "volatilities"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # End of the last return.
+    method: str  # simple, garch, garch_t or arch.
+    sigma: float  # Of log returns, per square root of a second, forecast for the next; 0 if not usable.
+    sigma_quote: float  # sigma times mid: quote currency per square root of a second.
+    mid: float  # In quote currency.
+    step_ms: int  # Width of a return.
+    returns: int  # Returns that it was fitted to.
+    omega: float  # Of GARCH(1,1), in squared percent per step; 0 for simple.
+    alpha: float  # Weight of the last squared return.
+    beta: float  # Weight of the last variance.
+    nu: float  # Degrees of freedom; 0 for a normal.
+    log_likelihood: float  # Of the fit, in percent returns; 0 for simple.
+    usable: bool  # Whether to trade on it.
+    reason: str  # Why not; empty else.
+
+
+class VolatilityState(Record, frozen=True, gc=False):
+    """EWMA variances of an asset's returns: all that a forecast starts from."""
+
+    topic: ClassVar[str] = "volatility_states"
+    table: ClassVar[str] = "volatility_states"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # End of the last one-minute bar.
+    price: float  # Its close.
+    fast: float  # Variance per second of an average minute, EWMA over one-minute returns; 0 before the first.
+    fast_half_life_s: float  # Its half-life.
+    slow: float  # As fast, over five-minute returns.
+    slow_half_life_s: float  # Its half-life.
+    profile: bytes  # 32-bit floats: what each half hour is like, 48 of working days, 48 of weekends; or empty.
+    minutes: int  # Minutes seen since the start.
+    missing: int  # Of the last 1,440 minutes, those without a bar.
+    warm: bool  # Enough history for a forecast.
+    reason: str  # Why not; empty else.
+
+
+class WideBar(Record, frozen=True, gc=False):
+    """A bar of several minutes, made of one-minute bars."""
+
+    topic: ClassVar[str] = "wide_bars"
+    table: ClassVar[str] = "wide_bars"
+    key_field: ClassVar[str] = "instrument"
+    instrument: str  # venue:SYMBOL.
+    event_ns: int  # End of the bar, a multiple of its width.
+    width_ms: int  # Width of the bar.
+    open: float  # Open of the first minute there is.
+    high: float  # Highest.
+    low: float  # Lowest.
+    close: float  # Close of the last minute there is.
+    volume: float  # Base units traded.
+    minutes: int  # Minutes that there were.
+
+
 RECORDS: dict[str, type[Record]] = {
     "bars": Bar,
     "books": Book,
@@ -433,23 +771,39 @@ RECORDS: dict[str, type[Record]] = {
     "checkpoints": Checkpoint,
     "clocks": Clock,
     "connects": Connect,
+    "controls": Control,
     "dead_letters": DeadLetter,
     "depths": Depth,
     "emas": Ema,
     "ephemerides": Ephemeris,
+    "equities": Equity,
+    "expert_weights": ExpertWeight,
+    "fills": Fill,
+    "forecast_scores": ForecastScore,
+    "forecasts": Forecast,
     "fundings": Funding,
     "gaps": Gap,
     "heartbeats": Heartbeat,
     "index_values": IndexValue,
+    "intensities": Intensity,
     "jump_losses": JumpLoss,
     "markets": Market,
     "marks": Mark,
+    "merges": Merge,
+    "net_positions": NetPosition,
+    "order_requests": OrderRequest,
+    "order_states": OrderState,
+    "prompts": Prompt,
     "qualities": Quality,
+    "quotes": Quote,
     "resyncs": Resync,
     "taker_volumes": TakerVolume,
     "ticks": Tick,
     "tops": Top,
     "trades": Trade,
+    "volatilities": Volatility,
+    "volatility_states": VolatilityState,
+    "wide_bars": WideBar,
 }
 
 __all__ = [
@@ -461,21 +815,37 @@ __all__ = [
     "Checkpoint",
     "Clock",
     "Connect",
+    "Control",
     "DeadLetter",
     "Depth",
     "Ema",
     "Ephemeris",
+    "Equity",
+    "ExpertWeight",
+    "Fill",
+    "Forecast",
+    "ForecastScore",
     "Funding",
     "Gap",
     "Heartbeat",
     "IndexValue",
+    "Intensity",
     "JumpLoss",
     "Mark",
     "Market",
+    "Merge",
+    "NetPosition",
+    "OrderRequest",
+    "OrderState",
+    "Prompt",
     "Quality",
+    "Quote",
     "Resync",
     "TakerVolume",
     "Tick",
     "Top",
     "Trade",
+    "Volatility",
+    "VolatilityState",
+    "WideBar",
 ]
