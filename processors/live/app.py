@@ -26,7 +26,7 @@ from processors.stage import stages as all_stages
 from processors.wiring import StageType, WiringError, plan
 from schemas.codec import Codec
 
-RUNS_WAITING = 4  # events that wait for an agent, of up to max_batch records each
+EVENTS_WAITING = 4  # for an agent, of up to max_batch records each
 STOP_S = 15.0  # the longest that a stop takes
 
 
@@ -92,7 +92,7 @@ def build(settings: Settings, names: Sequence[str] | None, codec: Codec, reset: 
         topic_allow_declare=False,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
-        stream_buffer_maxsize=RUNS_WAITING,
+        stream_buffer_maxsize=EVENTS_WAITING,
         web_enabled=False,
         autodiscover=False,
     )
@@ -111,7 +111,7 @@ def _host(app: App, log: str, topic: str, stages: Sequence[StageType]) -> None:
 
     async def agent(stream: Any) -> None:
         try:
-            async for event in stream.noack().events():
+            async for event in stream.events():
                 await app.owner.take(event)
                 cast(transport.Consumer, app.consumer).worked(event.message)
         except Exception as error:

@@ -15,6 +15,7 @@ from infra import metrics
 from processors.live.deliveries import Deliveries, Mark
 from processors.live.encoding import Encoded, Origin, Source, dead_letters, rows
 from processors.live.paths import Made, Paths, Refusals
+from processors.live.transport import Run
 from processors.wiring import StageType
 from schemas import Checkpoint, Rejected
 from schemas.catalogue import TOPICS
@@ -33,7 +34,7 @@ class Cut(NamedTuple):
     event_ns: int
     state: dict[str, Any]
     mark: Mark  # the records derived since the cut before
-    events: list[Any]  # Faust's, to be acknowledged
+    runs: list[Run]  # to be acknowledged
 
 
 class Partition:
@@ -56,7 +57,7 @@ class Partition:
         self.offset = 0  # of the first record not worked
         self.saved = -1  # the offset of the checkpoint last confirmed
         self.event_ns = 0
-        self.events: list[Any] = []
+        self.runs: list[Run] = []
         self._paths = Paths(stages, options, codec)
         self._codec, self._deliveries = codec, deliveries
         self._mark = deliveries.mark()
@@ -76,29 +77,30 @@ class Partition:
     def cut(self) -> Cut:
         """Snapshot the state, and start to count anew."""
         state = {"chain": self._paths.snapshot(), "seen": self._seen.snapshot()}
-        cut = Cut(self.offset, self.event_ns, state, self._mark, self.events)
-        self._mark, self.events = self._deliveries.mark(), []
+        cut = Cut(self.offset, self.event_ns, state, self._mark, self.runs)
+        self._mark, self.runs = self._deliveries.mark(), []
         return cut
 
-    def work(self, run: Sequence[Message], event: Any) -> None:
+    def work(self, run: Run) -> None:
         """Take a run of records, in order; send what follows from it.
 
         Raises:
             PublishError: something cannot be written.
 
         """
-        first, end = run[0].offset() or 0, (run[-1].offset() or 0) + 1
+        messages, run.messages = run.messages, []  # a run waits for a checkpoint; its records need not
+        first = messages[0].offset() or 0
         if first < self.offset:
             raise ValueError(f"run of {self.topic} {self.number} begins at {first}, before {self.offset}")
-        self._in.inc(len(run))
-        self._batch.observe(len(run))
+        self._in.inc(len(messages))
+        self._batch.observe(len(messages))
         refusals: Refusals = []
         if self._derived:
-            run = self._new(run, refusals)
-        if run:
-            self._work(run, refusals)
-        self.offset = end
-        self.events.append(event)
+            messages = self._new(messages, refusals)
+        if messages:
+            self._work(messages, refusals)
+        self.offset = run.offset + 1
+        self.runs.append(run)
 
     def _new(self, run: Sequence[Message], refusals: Refusals) -> list[Message]:
         """The messages that are no re-delivery."""

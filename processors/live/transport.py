@@ -1,11 +1,11 @@
 """Batched delivery: a Faust transport on librdkafka that hands an agent runs of records instead of single ones.
 
-Registered as ``runs://``. An event's value is a list of confluent-kafka messages, consecutive records of one partition;
-its offset is the last one's. What the rest of the worker may rely on:
+Registered as ``runs://``. An event's value is a list of ``Run``, all that a fetch has brought of a topic: what Faust
+spends on an event, it spends once a fetch and not once a partition. What the rest of the worker may rely on:
 
 - An assignment asks the app's ``owner`` where each partition starts; Faust's own seeks change nothing.
 - A run belongs to the generation it was fetched in; a rebalance drops what has not been taken.
-- Only the acknowledged prefix of the runs of a partition is committed.
+- Only the acknowledged prefix of the runs of a partition is committed, whatever Faust holds for done.
 - Nothing is fetched while runs wait to be worked: the two threads would only take the interpreter from each other, and
   librdkafka fetches ahead by itself.
 
@@ -19,7 +19,7 @@ import itertools
 import logging
 import threading
 from collections import defaultdict, deque
-from collections.abc import Collection, Coroutine, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
 from queue import SimpleQueue
 from typing import Any, Protocol
 
@@ -49,8 +49,23 @@ class Owner(Protocol):
         """Let go of partitions that another may have already."""
 
 
+class Run:
+    """Consecutive records of one partition."""
+
+    __slots__ = ("acked", "messages", "offset", "tp")
+
+    def __init__(self, tp: TP, messages: list[Message]) -> None:
+        self.tp, self.messages = tp, messages
+        self.offset = messages[-1].offset() or 0
+        self.acked = False
+
+    def ack(self) -> None:
+        """What follows from the records is safe."""
+        self.acked = True
+
+
 class RunSchema(Schema):  # type: ignore[type-arg]
-    """Passes a run on as it is."""
+    """Passes runs on as they are."""
 
     def compile(self, app: Any, **_: Any) -> Any:
         """Make the function that turns a message into an event."""
@@ -69,10 +84,10 @@ class Consumer(RunsOnly):
     consumer_stopped_errors = ()
 
     def on_init(self) -> None:
-        self._unfinished: dict[TP, deque[Any]] = defaultdict(deque)
+        self._unfinished: dict[TP, deque[Run]] = defaultdict(deque)
         self._finished: dict[TP, int] = {}
         self._commits: SimpleQueue[dict[TP, int]] = SimpleQueue()
-        self._held: dict[TP, list[Message]] = {}
+        self._held: dict[str, list[Run]] = {}
         self._unworked = 0
         self._assigned: set[TP] = set()
         self._starts: dict[TP, int] = {}
@@ -122,16 +137,19 @@ class Consumer(RunsOnly):
             self._idle.clear()
             self.loop.call_soon_threadsafe(self._arrived, runs)
 
-    def _parted(self, messages: list[Message]) -> dict[TP, list[Message]]:
-        """Messages by their partition, of which a fetch has long stretches."""
+    def _parted(self, messages: list[Message]) -> dict[str, list[Run]]:
+        """Runs by their topic; a fetch has long stretches of a partition."""
         errors = [error for message in messages if (error := message.error()) is not None]
         if errors:
             messages = [message for message in messages if message.error() is None]
             for error in errors:
                 self._complain(error)
-        runs: dict[TP, list[Message]] = {}
+        parts: dict[TP, list[Message]] = {}
         for log, stretch in itertools.groupby(messages, lambda message: (message.topic(), message.partition())):
-            runs.setdefault(TP(*log), []).extend(stretch)
+            parts.setdefault(TP(*log), []).extend(stretch)
+        runs: dict[str, list[Run]] = {}
+        for tp, part in parts.items():
+            runs.setdefault(tp.topic, []).append(Run(tp, part))
         return runs
 
     def _commit_now(self, asynchronous: Any) -> None:
@@ -232,13 +250,13 @@ class Consumer(RunsOnly):
         self._unworked = 0
         self._idle.set()
 
-    def _arrived(self, runs: dict[TP, list[Message]]) -> None:
+    def _arrived(self, runs: dict[str, list[Run]]) -> None:
         self._held = runs
         self._unworked = len(runs)
         self._arrival.set()
 
     def worked(self, message: ConsumerMessage) -> None:
-        """Note that a run has been worked; the next fetch waits for the last of them."""
+        """Note that a topic's runs have been worked; the next fetch waits for the last of them."""
         if message.generation_id == self._epoch:
             self._unworked -= 1
             if not self._unworked:
@@ -257,22 +275,26 @@ class Consumer(RunsOnly):
             ready, self._held = self._held, {}
             await self._hand_over(ready, self.app.consumer_generation_id)
 
-    async def _hand_over(self, ready: dict[TP, list[Message]], generation: int) -> None:
+    async def _hand_over(self, ready: dict[str, list[Run]], generation: int) -> None:
         """Give runs to the agents, which may have to wait for Faust's flow, until a rebalance makes them stale."""
-        for tp, run in ready.items():
+        for runs in ready.values():
             if generation != self.app.consumer_generation_id:
                 return
-            message = self._message(tp, run, generation)
-            self._unfinished[tp].append(message)
-            await self.callback(message)
+            for run in runs:
+                self._unfinished[run.tp].append(run)
+            await self.callback(self._message(runs, generation))
 
-    def _message(self, tp: TP, run: Any, generation: int) -> ConsumerMessage:
-        last = run[-1]
+    def _message(self, runs: Any, generation: int) -> ConsumerMessage:
+        tp, last = runs[-1].tp, runs[-1].messages[-1]
         kind, timestamp_ms = last.timestamp()
         return ConsumerMessage(
-            tp.topic, tp.partition, last.offset(), timestamp_ms / 1_000, kind, [], None, run, None, 0, 0, tp,
+            tp.topic, tp.partition, runs[-1].offset, timestamp_ms / 1_000, kind, [], None, runs, None, 0, 0, tp,
             generation_id=generation,
         )  # fmt: skip
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        """Every partition with runs, for it is not by Faust that those are acknowledged."""
+        return (tp for tp in self._unfinished if topics is None or tp in topics or tp.topic in topics)
 
     def _new_offset(self, tp: TP) -> int | None:
         """The offset after the acknowledged prefix; None where there is none."""

@@ -138,19 +138,17 @@ class Worker:
     # Called by the app.
 
     async def take(self, event: Any) -> None:
-        """Work an event's run, if its partition is still ours.
+        """Work the runs of an event whose partitions are still ours.
 
         Raises:
             PublishError: something cannot be written.
 
         """
-        await self.deliveries.room()
-        message = event.message
-        partition = self.partitions.get(message.tp)
-        if self._stopping or partition is None or partition.generation != message.generation_id:
-            return
-        partition.work(event.value, event)
-        event.value = message.value = None  # the event waits for a checkpoint; its records need not
+        for run in event.value:
+            await self.deliveries.room()
+            partition = self.partitions.get(run.tp)
+            if not self._stopping and partition is not None and partition.generation == event.message.generation_id:
+                partition.work(run)
 
     async def checkpoint(self, partitions: Iterable[TP] | None = None) -> None:
         """Bring what has been worked to safety, and acknowledge it.
@@ -225,8 +223,8 @@ class Worker:
         self.deliveries.send_one(checkpoints.TOPIC, place, name.encode(), value, mark)
         await self.deliveries.confirmed(mark)
         partition.saved = cut.offset
-        for event in cut.events:
-            event.ack()
+        for run in cut.runs:
+            run.ack()
         metrics.COMMIT_AGE.labels(partition.topic, str(partition.number)).set_to_current_time()
 
     def _topic(self, tp: TP) -> str:

@@ -20,7 +20,7 @@ from infra.settings import load_settings
 from infra.tables import columns
 from processors.stage import stages, writes
 from processors.wiring import plan
-from schemas import RECORDS, Checkpoint, Clock, Record
+from schemas import EVERY_KEY, RECORDS, Checkpoint, Clock, Record
 from tests.derived import batches
 from tests.grafana.plugin import View
 from tests.history import batch
@@ -56,7 +56,8 @@ def one_of_each(event_ns: int) -> Iterator[Record]:
     for record in RECORDS.values():
         if record.topic not in GIVEN:
             values = {field.name: SAMPLES[field.type] for field in msgspec.structs.fields(record)}
-            yield record(**values | {record.key_field: "x:a", "event_ns": event_ns})
+            key = {} if record.key_field == EVERY_KEY else {record.key_field: "x:a"}
+            yield record(**values | key | {"event_ns": event_ns})
 
 
 def sql_of(panel: dict[str, Any]) -> str:
