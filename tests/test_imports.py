@@ -111,6 +111,11 @@ RULES: dict[str, Rule] = {
     "consumers/demo*.py": (ANY_OF_OURS - {"grafana"}, None),
     "consumers/jumploss*.py": (ANY_OF_OURS - {"grafana"}, None),
     "consumers/readable.py": ({"schemas"}, PURE),
+    # consumers/policies: what executors decide, from inputs alone
+    "consumers/policies/*.py": (
+        {"schemas", "processors.online", "consumers.policies", "consumers.orders", "consumers.steps"},
+        {*PURE, *NUMERIC},
+    ),
     # consumers/synth: forecasts from bars and their scores; two files know the command line and the archive
     "consumers/synth/command.py": ({"processors.online", "consumers.synth", "infra"}, None),
     "consumers/synth/bars.py": ({"processors.online", "infra"}, {*PURE, *COLUMNS}),
