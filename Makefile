@@ -14,7 +14,7 @@ demo: $(READY) ## Run the main job in process: real ticks to jump loss, into emb
 	@$(BIN)/tidemill demo
 
 test: $(READY) ## Run every test, on a broker that the tests start themselves.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(READY) ## Check style and types.
 	$(BIN)/ruff check .
