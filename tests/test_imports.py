@@ -111,6 +111,10 @@ RULES: dict[str, Rule] = {
     "consumers/demo*.py": (ANY_OF_OURS - {"grafana"}, None),
     "consumers/jumploss*.py": (ANY_OF_OURS - {"grafana"}, None),
     "consumers/readable.py": ({"schemas"}, PURE),
+    # executors: what they share, and the paper venue
+    "consumers/steps.py": (set(), PURE),
+    "consumers/orders.py": ({"schemas", "consumers.steps"}, PURE),
+    "consumers/limits.py": ({"schemas", "consumers.orders", "consumers.steps"}, PURE),
     # consumers/policies: what executors decide, from inputs alone
     "consumers/policies/*.py": (
         {"schemas", "processors.online", "consumers.policies", "consumers.orders", "consumers.steps"},
