@@ -408,6 +408,8 @@ class Intensity(Record, frozen=True, gc=False):
     price_step: float  # Tick in quote currency that the depths are counted in.
     usable: bool  # Whether to trade on it.
     reason: str  # Why not; empty else.
+    fills: int = 0  # Own fills in that time, at the depths looked at.
+    fills_expected: float = 0.0  # How many the rates foretold for own quotes where they stood.
 
 
 class JumpLoss(Record, frozen=True, gc=False):
