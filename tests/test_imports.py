@@ -17,6 +17,10 @@ ANY_OF_OURS = {"schemas", "producers", "processors", "consumers", "infra", "graf
 
 PROVING = ("series", "columns", "runs", "plan", "parts", "proof", "verdict")
 
+# Executors: stages of consumers/ (docs/executors.md), and the pure parts that they share.
+EXECUTORS = ("market_maker", "paper", "polymarket_maker")
+EXECUTING = tuple(f"consumers.{part}" for part in ("limits", "matching", "orders", "policies", "steps"))
+
 # The first pattern that matches a file decides: (ours it may import, others it may import). None: anything.
 # A name allows its children. Folders meet in topics only; shells are where I/O and clocks live.
 Rule = tuple[set[str], set[str] | None]
@@ -101,10 +105,20 @@ RULES: dict[str, Rule] = {
     "processors/chain.py": ({"schemas", "processors.stage", "processors.wiring"}, {*PURE, *COLUMNS}),
     "processors/stage.py": ({"schemas"}, {*PURE, *COLUMNS}),
     "processors/wiring.py": ({"processors.stage"}, PURE),
+    "processors/online/market_hours.py": ({"processors.online"}, {*PURE, *NUMERIC, "exchange_calendars"}),
     "processors/online/*.py": ({"schemas.jit", "processors.online"}, {*PURE, *NUMERIC}),
     "processors/*.py": ({"schemas", "processors.stage", "processors.online"}, {*PURE, *NUMERIC}),
     # consumers: pure parts, those that run feeds or chains in process, sinks and readers
     "consumers/sink.py": ({"schemas"}, PURE),
+    **{
+        f"consumers/{executor}.py": (
+            {"schemas", "processors.stage", "processors.online", *EXECUTING},
+            {*PURE, *NUMERIC},
+        )
+        for executor in EXECUTORS
+    },
+    "consumers/matching/*.py": ({"schemas", "processors.online", *EXECUTING}, {*PURE, *NUMERIC}),
+    "consumers/merging/*.py": ({"schemas", "consumers.merging", "infra"}, None),
     "consumers/estimator.py": ({"schemas", "processors"}, {*PURE, *COLUMNS}),
     "consumers/__main__.py": ({"schemas", "processors", "consumers", "infra"}, None),
     "consumers/dead_letters.py": ({"schemas", "producers", "consumers", "infra"}, None),
@@ -125,7 +139,7 @@ RULES: dict[str, Rule] = {
     "consumers/synth/bars.py": ({"processors.online", "infra"}, {*PURE, *COLUMNS}),
     "consumers/synth/*.py": (
         {"processors.online", "consumers.synth"},
-        {*PURE, *NUMERIC, "arch", "exchange_calendars", "rich"},
+        {*PURE, *NUMERIC, "arch", "rich"},
     ),
     "consumers/*.py": (
         {"schemas", *(f"consumers.{name}" for name in ("sink", "reader", "readable", "archive_holes")), "infra"},
@@ -180,4 +194,11 @@ def test_stages_never_import_each_other() -> None:
     files = {stage.__module__ for stage in stages()}
     for module in files:
         path = ROOT / f"{module.replace('.', '/')}.py"
-        assert not (set(imports(path)) & files), f"{module} imports another topic's file"
+        assert not (set(imports(path)) & files), f"{module} imports another stage's file"
+
+
+def test_only_files_that_may_hold_an_executor_hold_a_stage_outside_processors() -> None:
+    from processors.stage import stages
+
+    there = {stage.__module__ for stage in stages() if not stage.__module__.startswith("processors.")}
+    assert there <= {f"consumers.{executor}" for executor in EXECUTORS}

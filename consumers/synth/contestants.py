@@ -16,6 +16,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from consumers.synth.history import History, known_wide, states
+from processors.online import synth_forecast
 from processors.online.crps import Floats
 from processors.online.day_profile import DAY
 from processors.online.innovations import Shocks, seed_of, shocks
@@ -23,7 +24,6 @@ from processors.online.synth_assets import Model
 from processors.online.synth_rules import Competition
 from processors.online.variance_paths import Variance, paths
 
-VERSION = "1"
 MINUTE_NS = 60_000_000_000
 RECENT_DAYS = 10
 
@@ -36,7 +36,7 @@ class Moment(NamedTuple):
 
     def seed(self, asset: str) -> int:
         """Where the random numbers of it begin."""
-        return seed_of(asset, self.start * MINUTE_NS, VERSION)
+        return seed_of(asset, self.start * MINUTE_NS, synth_forecast.VERSION)
 
 
 class Contestant(Protocol):
@@ -62,19 +62,18 @@ class Work:
 
 def ours(history: History, model: Model, work: Work) -> Contestant:
     """The model of this project."""
-    known = states(history, model.half_life_1m, model.half_life_5m)
-    steps = len(work.even)
+    states_of = states(history, model.half_life_1m, model.half_life_5m)
+    steps, count = work.shocks.shape
+    within = synth_forecast.Work(work.shocks, work.paths)
 
     def forecast(moment: Moment) -> Shocks:
         index = history.at(moment.known)
-        each = history.multipliers(moment.known // DAY, moment.start + 1, steps * work.step)
-        state = Variance(
-            float(known.fast[index]), float(known.slow[known_wide(history, index)]),
-            model.half_life_1m * 60.0, model.half_life_5m * 300.0, model.blend * 60.0,
+        known = synth_forecast.Known(
+            float(history.prices[index]), float(states_of.fast[index]),
+            float(states_of.slow[known_wide(history, index)]), history.profile(moment.known // DAY),
         )  # fmt: skip
-        shocks(moment.seed(history.asset.name), model.nu, work.shocks)
-        by_step = each.reshape(steps, work.step).mean(axis=1)
-        return paths(history.prices[index], state, work.step_s, by_step, work.shocks, work.paths)
+        start_s, step_s = moment.start * 60, int(work.step_s)
+        return synth_forecast.forecast(known, history.asset, model, start_s, step_s, steps, count, within)
 
     return forecast
 

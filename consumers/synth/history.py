@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.synth.bars import Minutes
-from consumers.synth.calendars import variance_multipliers
 from processors.online.crps import Floats
-from processors.online.day_profile import DAY, SLOT, DayProfile, kind_of_day
+from processors.online.day_profile import DAY, DayProfile, spread
 from processors.online.ewma_variance import variances
+from processors.online.market_hours import variance_multipliers
 from processors.online.synth_assets import Asset
 
 Ints: TypeAlias = NDArray[np.int64]
@@ -38,11 +38,9 @@ class History(NamedTuple):
         """The index of a minute."""
         return minute - self.minutes.start
 
-    def multipliers(self, day: int, start: int, count: int) -> Floats:
-        """What variance is multiplied by in minutes from ``start`` on, as known at the midnight of ``day``."""
-        calendar = variance_multipliers(self.asset, start, count)
-        profile = self.profiles[max(day - self.minutes.start // DAY, 0)]
-        return calendar * spread(profile, start, count)
+    def profile(self, day: int) -> Floats:
+        """The profile of a day, as known at its midnight."""
+        return self.profiles[max(day - self.minutes.start // DAY, 0)]
 
 
 def history(asset: Asset, minutes: Minutes) -> History:
@@ -95,14 +93,6 @@ def learned(minutes: Minutes, calendar: Floats) -> tuple[list[Floats], Floats]:
         profile.update(day, padded[(day - first) * DAY :][:DAY])
     seasons = np.concatenate([spread(at, (first + place) * DAY, DAY) for place, at in enumerate(known)])
     return known, seasons[minutes.start % DAY :][: len(returns)]
-
-
-def spread(profile: Floats, start: int, count: int) -> Floats:
-    """A profile's multiplier of each minute from ``start`` on."""
-    minutes = np.arange(start, start + count)
-    days = minutes // DAY
-    kinds = np.array([kind_of_day(day) for day in range(days[0], days[-1] + 1)])[days - days[0]]
-    return np.asarray(profile[kinds, minutes % DAY // SLOT])
 
 
 class States(NamedTuple):

@@ -72,3 +72,11 @@ class DayProfile:
         around = np.concatenate((found[:, -2:], found, found[:, :2]), axis=1)
         smooth = np.array([np.convolve(row, SMOOTHING, "valid") for row in around])
         return np.asarray((smooth / every.mean()) ** 2)
+
+
+def spread(profile: Floats, start: int, count: int) -> Floats:
+    """A profile's multiplier of each minute from ``start`` on."""
+    minutes = np.arange(start, start + count)
+    days = minutes // DAY
+    kinds = np.array([kind_of_day(day) for day in range(days[0], days[-1] + 1)])[days - days[0]]
+    return np.asarray(profile[kinds, minutes % DAY // SLOT])

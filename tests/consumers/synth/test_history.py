@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from consumers.synth.bars import Minutes
 from consumers.synth.history import history, known_wide, scaled, states
 from processors.online.ewma_variance import EwmaVariance
+from processors.online.market_hours import variance_multipliers
 from processors.online.resampling import Minute, Resampling
 from processors.online.synth_assets import ASSETS
 from tests.consumers.synth.made import MONDAY, minutes
@@ -61,7 +62,7 @@ def test_a_return_over_a_gap_is_measured_against_all_its_minutes():
 
 def test_shut_hours_do_not_look_calm():
     found = minutes(5)
-    shut = np.sqrt(np.where(history(TSLAX, found).multipliers(0, found.start, len(found.closes)) < 0.9, 0.36, 1.0))
+    shut = np.sqrt(variance_multipliers(TSLAX, found.start, len(found.closes)))
     moves = np.diff(np.log(found.closes), prepend=np.log(100.0)) * shut
     quieter = Minutes(found.start, 100 * np.exp(moves.cumsum()))
     fast = states(history(TSLAX, quieter), 500.0, 288.0).fast

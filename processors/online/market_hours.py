@@ -1,9 +1,12 @@
-"""What volatility is multiplied by, minute by minute, because the market behind a price is open or shut."""
+"""What volatility is multiplied by, minute by minute, because the market behind a price is open or shut.
+
+The sessions are those of exchange_calendars, asked for a span that is given and never for today's, so that a minute is
+open or shut for good under one version of the library. It is imported when an asset with market hours is first met.
+"""
 
 from functools import lru_cache
 from typing import Any
 
-import exchange_calendars
 import numpy as np
 
 from processors.online.crps import Floats
@@ -34,6 +37,8 @@ def variance_multipliers(asset: Asset, start: int, count: int) -> Floats:
 @lru_cache(maxsize=16)
 def sessions(name: str, first: int, last: int) -> tuple[Any, Any]:
     """First minute and minute after the last of each session; the span is given in years of 366 days since 1970."""
+    import exchange_calendars  # noqa: PLC0415  takes a second, which assets without market hours need not
+
     begin = np.datetime64(first * 366 - MARGIN_DAYS, "D")
     end = np.datetime64((last + 1) * 366 + MARGIN_DAYS, "D")
     calendar = exchange_calendars.get_calendar(name, start=str(begin), end=str(end))

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consumers.synth.calendars import variance_multipliers
+from processors.online.market_hours import variance_multipliers
 from processors.online.synth_assets import ASSETS, check
 
 
