@@ -119,6 +119,14 @@ RULES: dict[str, Rule] = {
     },
     "consumers/matching/*.py": ({"schemas", "processors.online", *EXECUTING}, {*PURE, *NUMERIC}),
     "consumers/merging/*.py": ({"schemas", "consumers.merging", "infra"}, None),
+    # consumers/gateways: the only code that can reach a venue with an order
+    "consumers/gateways/*.py": (
+        {
+            *("schemas", "infra", "consumers.gateways", "consumers.orders", "consumers.steps", "consumers.reader"),
+            *("producers.backoff", "producers.keys", "producers.streams", "producers.wire"),
+        },
+        None,
+    ),
     "consumers/estimator.py": ({"schemas", "processors"}, {*PURE, *COLUMNS}),
     "consumers/__main__.py": ({"schemas", "processors", "consumers", "infra"}, None),
     "consumers/dead_letters.py": ({"schemas", "producers", "consumers", "infra"}, None),
@@ -186,6 +194,13 @@ def test_a_module_imports_only_what_its_place_allows(path: Path) -> None:
         else:
             allowed = others is None or top in others
         assert allowed, f"{path.relative_to(ROOT)} may not import {name}"
+
+
+def test_nothing_but_the_gateways_themselves_imports_a_gateway() -> None:
+    for path in FILES:
+        if path.parent != ROOT / "consumers" / "gateways":
+            reached = [name for name in imports(path) if name.startswith("consumers.gateways")]
+            assert reached == [], f"{path.relative_to(ROOT)} reaches {reached}: only the command line may, by name"
 
 
 def test_stages_never_import_each_other() -> None:

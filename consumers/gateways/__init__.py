@@ -1,0 +1,1 @@
+"""Orders to venues and back: the only code that can place one."""
