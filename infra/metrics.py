@@ -38,6 +38,12 @@ BATCH = Histogram(
     "tidemill_batch_records", "Records taken at once.", ["topic"], buckets=(1, 10, 100, 1_000, 10_000, 100_000)
 )
 COMMIT_AGE = Gauge("tidemill_checkpoint_unixtime", "When the last checkpoint was delivered.", ["topic", "partition"])
+SYNTH_ANSWERS = Counter("tidemill_synth_answers", "Requests for price paths, by how they ended.", ["outcome"])
+SYNTH_ANSWER = Histogram("tidemill_synth_answer_seconds", "From a request to its answer.", buckets=SECONDS)
+SYNTH_LEFT = Histogram(
+    "tidemill_synth_left_seconds", "Time left to the start when an answer is ready.", buckets=(*SECONDS, 300.0, 3_600.0)
+)
+SYNTH_STATE_AGE = Gauge("tidemill_synth_state_age_seconds", "Since the last bar's end; -1: no state.", ["asset"])
 ROWS = Counter("tidemill_rows", "Rows written to the history.", ["table"])
 
 

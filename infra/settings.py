@@ -88,6 +88,16 @@ class Settings(BaseSettings):
         default_factory=dict, description="Options of stages by stage and option, e.g. STAGES__BUCKETS__WIDTH_MS."
     )
 
+    synth_state_dir: Path = Field(
+        Path("state"), description="Folder of the states that forecasts for Synth start from."
+    )
+    synth_stale_after_s: float = Field(
+        300.0, gt=0, description="Age of such a state's last bar from which on it is stale, in s."
+    )
+    synth_stale: Literal["refuse", "widen"] = Field(
+        "refuse", description="Refuse to forecast from a stale state, or widen the forecast by the time that passed."
+    )
+
     data_dir: Path = Field(Path(".tidemill"), description="Folder of the embedded history and of the local broker.")
     compact_after_h: int = Field(
         2, ge=0, description="Hours after a day's end (UTC) at which the archive puts its files together; 0: never."

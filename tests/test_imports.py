@@ -145,6 +145,27 @@ RULES: dict[str, Rule] = {
     # consumers/synth: forecasts from bars and their scores; two files know the command line and the archive
     "consumers/synth/command.py": ({"processors.online", "consumers.synth", "infra"}, None),
     "consumers/synth/bars.py": ({"processors.online", "infra"}, {*PURE, *COLUMNS}),
+    # The miner: states as the stages make them, bars as the back-fill asks for them; its shells know disk, clock and web.
+    "consumers/synth/tracking.py": (
+        {"schemas", "processors", "consumers.synth"},
+        {*PURE, *COLUMNS},
+    ),
+    **{
+        f"consumers/synth/{part}.py": ({"schemas", "processors.online", "consumers.synth"}, {*PURE, *NUMERIC})
+        for part in ("miner", "together")
+    },
+    "consumers/synth/state.py": ({"schemas", "processors.online"}, {*PURE, *COLUMNS, "os"}),
+    **{
+        f"consumers/synth/{shell}.py": ({"schemas", "processors.online", "consumers.synth", "infra"}, None)
+        for shell in ("axon", "serve_command", "serving", "simulations")
+    },
+    **{
+        f"consumers/synth/{shell}.py": (
+            {"schemas", "processors.online", "consumers.synth", "consumers.reader", "infra", "producers.history"},
+            None,
+        )
+        for shell in ("fetching", "listening", "updater", "updater_command")
+    },
     "consumers/synth/*.py": (
         {"processors.online", "consumers.synth"},
         {*PURE, *NUMERIC, "arch", "rich"},

@@ -19,7 +19,7 @@ from processors.online.synth_assets import Asset
 
 MINUTE_MS, MINUTE_NS = 60_000, 60_000_000_000
 PRICES = ("open", "high", "low", "close")
-KINDS = {"binance": "klines_1m", "hyperliquid": "candles_1m"}  # of the back-fill, by feed
+KINDS = {"binance": "klines_1m", "hyperliquid": "candles_1m", "pyth": "bars_1m"}  # of the back-fill, by feed
 
 
 class Minutes(NamedTuple):

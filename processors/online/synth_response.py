@@ -20,6 +20,8 @@ from processors.online.synth_assets import asset
 
 DIGITS = 8
 MOST_PATHS = 10_000
+MOST_PRICES = 3_000_000  # of a response: 10,000 paths of a day in steps of five minutes
+LONGEST_S = 7 * 86_400
 EXACT = 22  # the largest power of ten that a float64 holds exactly
 POWERS = 10.0 ** np.arange(EXACT + 1)
 SURE = (1e-14, 1e14)  # where the arithmetic of digits is exact, and far within a float32
@@ -62,15 +64,25 @@ def prompt(
             raise ValueError(f"{field}: {value!r} is not a positive whole number")
     if time_length % time_increment:
         raise ValueError(f"time_increment: {time_increment} does not divide time_length {time_length}")
+    if time_length > LONGEST_S:
+        raise ValueError(f"time_length: {time_length} is more than {LONGEST_S}")
     if num_simulations > MOST_PATHS:
         raise ValueError(f"num_simulations: {num_simulations} is more than {MOST_PATHS}")
-    start_s = _seconds(start_time)
-    if start_s < now_s:
+    if num_simulations * (time_length // time_increment + 1) > MOST_PRICES:
+        raise ValueError(f"num_simulations: {num_simulations} paths of that length are more than {MOST_PRICES} prices")
+    begins_s = start_s(start_time)
+    if begins_s < now_s:
         raise ValueError(f"start_time: {start_time} is in the past")
-    return Prompt(name, start_s, time_increment, time_length, num_simulations)
+    return Prompt(name, begins_s, time_increment, time_length, num_simulations)
 
 
-def _seconds(start_time: str) -> int:
+def start_s(start_time: str) -> int:
+    """The start of a request, unix.
+
+    Raises:
+        ValueError: it is no time, or in no time zone.
+
+    """
     try:
         start = datetime.fromisoformat(start_time)
     except (TypeError, ValueError):

@@ -65,7 +65,7 @@ def backfill(
     named = list(dict.fromkeys(filter(None, (symbol.strip() for symbol in symbols.split(",")))))
     if not named:
         raise UserError("--symbols: none given")
-    web = Web(_headers(venue, settings), venue.weights, via)
+    web = Web(headers(venue, settings), venue.weights, via)
     with contextlib.ExitStack() as closing:
         closing.callback(web.close)
         sink = closing.enter_context(_history(settings)) if into else None
@@ -147,16 +147,22 @@ def day(option: str, text: str) -> int:
     return nanoseconds(found.replace(tzinfo=UTC))
 
 
-def _headers(source: Source, settings: Settings) -> dict[str, str]:
-    headers = {"User-Agent": AGENT} | dict(source.headers)
+def headers(source: Source, settings: Settings) -> dict[str, str]:
+    """What a source is sent with every request.
+
+    Raises:
+        UserError: it needs a key that is not set.
+
+    """
+    found = {"User-Agent": AGENT} | dict(source.headers)
     if source.bearer:
         secret = getattr(settings, source.bearer)
         if secret is None or not secret.get_secret_value():
             raise UserError(
                 f"setting {source.bearer} (TIDEMILL_{source.bearer.upper()}): not set, and {source.name} needs it"
             )
-        headers["Authorization"] = f"Bearer {secret.get_secret_value()}"
-    return headers
+        found["Authorization"] = f"Bearer {secret.get_secret_value()}"
+    return found
 
 
 @contextlib.contextmanager
