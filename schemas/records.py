@@ -321,7 +321,7 @@ class Forecast(Record, frozen=True, gc=False):
     blend_s: float  # After which both variances weigh the same.
     nu: float  # Degrees of freedom of the shocks.
     multipliers: bytes  # Of the variance of each step, 32-bit floats.
-    seed: int  # Of the shocks.
+    seed: int  # Of the shocks: 64 bits.
     experts: str  # Experts mixed and their shares, as JSON; empty for the one of these parameters.
     origin: str  # schedule, or who asked: validator, http, cli.
     state_ns: int  # event_ns of the state that it starts from.
@@ -571,6 +571,7 @@ class Prompt(Record, frozen=True, gc=False):
     state_ns: int  # event_ns of the volatility state that it was answered from.
     digest: str  # SHA-256 of the answer's prices, in hex.
     answer_ms: float  # From the request's arrival to the answer.
+    widened_s: float = 0.0  # Seconds of variance that the first step has more, because the state was stale; 0 else.
 
 
 class Quality(Record, frozen=True, gc=False):
@@ -737,7 +738,7 @@ class VolatilityState(Record, frozen=True, gc=False):
     instrument: str  # venue:SYMBOL.
     event_ns: int  # End of the last one-minute bar.
     price: float  # Its close.
-    fast: float  # Variance per second of an average minute, EWMA over one-minute returns; 0 before the first.
+    fast: float  # Variance per second of an average minute, EWMA over one-minute returns, for paths of a day; 0 before the first.
     fast_half_life_s: float  # Its half-life.
     slow: float  # As fast, over five-minute returns.
     slow_half_life_s: float  # Its half-life.
@@ -746,6 +747,12 @@ class VolatilityState(Record, frozen=True, gc=False):
     missing: int  # Of the last 1,440 minutes, those without a bar.
     warm: bool  # Enough history for a forecast.
     reason: str  # Why not; empty else.
+    asset: str = ''  # Name in the subnet; empty where it is none of its assets.
+    hour_fast: float = 0.0  # As fast, for paths of an hour.
+    hour_fast_half_life_s: float = 0.0  # Its half-life.
+    hour_slow: float = 0.0  # As slow, for paths of an hour.
+    hour_slow_half_life_s: float = 0.0  # Its half-life.
+    ladder: str = ''  # Variances per second of all EWMAs over one-minute returns that experts start from, by half-life in minutes, as JSON.
 
 
 class WideBar(Record, frozen=True, gc=False):

@@ -46,19 +46,26 @@ class Recipe(NamedTuple):
     seed: int
 
 
-def recipe(known: Known, asset: Asset, model: Model, start_s: int, step_s: int, steps: int) -> Recipe:
+def recipe(
+    known: Known, asset: Asset, model: Model, start_s: int, step_s: int, steps: int, widened_s: float = 0.0
+) -> Recipe:
     """The recipe of paths that begin at ``start_s`` (unix) and take so many steps.
 
+    What is known may be old: ``widened_s`` of variance more go into the first step.
+
     Raises:
-        ValueError: a price or variance that is none.
+        ValueError: a price, variance or time that is none.
 
     """
+    if not 0.0 <= widened_s < np.inf:
+        raise ValueError(f"widened_s: {widened_s} is no time")
     if not (0.0 < known.price < np.inf and 0.0 <= known.fast < np.inf and 0.0 <= known.slow < np.inf):
         raise ValueError(f"price, fast, slow: {known[:3]} are not a price and two variances")
     variance = Variance(
         known.fast, known.slow, model.half_life_1m * 60.0, model.half_life_5m * 300.0, model.blend * 60.0
     )
     each = multipliers(known.profile, asset, start_s, step_s, steps)
+    each[0] *= np.float32(1.0 + widened_s / step_s)
     seed = seed_of(asset.name, start_s * SECOND_NS, VERSION)
     return Recipe(known.price, variance, model.nu, float(step_s), each, seed)
 
@@ -115,6 +122,7 @@ def forecast(
     steps: int,
     count: int,
     within: Work | None = None,
+    widened_s: float = 0.0,
 ) -> Shocks:
     """Prices by time and path, (steps + 1, count), for a prompt: what is served, and what the log makes again.
 
@@ -122,7 +130,7 @@ def forecast(
         ValueError: as ``recipe``.
 
     """
-    return simulated(recipe(known, asset, model, start_s, step_s, steps), count, within)
+    return simulated(recipe(known, asset, model, start_s, step_s, steps, widened_s), count, within)
 
 
 def digest(prices: Shocks) -> str:
