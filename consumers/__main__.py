@@ -15,7 +15,7 @@ from infra import logs, metrics
 from infra.registry import codec
 from infra.settings import Settings, UserError, load_settings
 from processors.stage import stages
-from processors.wiring import plan
+from processors.wiring import plan, source
 
 log = logs.logger(__name__)
 ARCHIVE = "archive"  # folder under data_dir
@@ -49,7 +49,7 @@ def sink(names: Names = None) -> None:
     settings = load_settings()
     logs.setup(settings)
     metrics.serve(settings)
-    judged = plan(stages()).keys()
+    judged = set(map(source, plan(stages())))
     runners = [
         Runner(settings, codec(settings), make(settings), judged, limits)
         for make, limits in (SINKS[name] for name in wanted)

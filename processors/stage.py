@@ -5,16 +5,20 @@ a record with the key ``*`` goes to every instance there is, in the order of the
 records', draws no random numbers, and keeps all that survives between two events in ``state``, a dataclass of plain
 values: cut the stream anywhere, snapshot, restore into a fresh instance, and nothing changes.
 
+A stage that must see several topics in one order names a merged log in ``log`` (docs/executors.md); such are the
+executors, which live in consumers/.
+
 ``on_event`` says what a stage computes. A stage on a full-rate topic adds ``on_batch``, which must give the same
 records for the same events however they are cut (tests/conformance holds it to that).
 """
 
 import dataclasses
 import importlib
-import pkgutil
+import re
 import types
 import typing
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -36,9 +40,11 @@ class Stage(Generic[In, Out]):
     """Base of every stage; the class line says what is read and what is written.
 
     ``Options`` is a frozen dataclass of settings (each with a default, checked in its ``__post_init__``), ``State``
-    the dataclass of what survives between two events.
+    the dataclass of what survives between two events. ``log`` is the topic that holds all that the stage reads in one
+    order, whatever topics those records belong to; None where it reads those topics themselves.
     """
 
+    log: ClassVar[str | None] = None
     Options: ClassVar[type] = NoOptions
     State: ClassVar[type]
 
@@ -139,28 +145,29 @@ def _edges(stage: type[Stage[Any, Any]]) -> tuple[tuple[type[Record], ...], ...]
 
 
 def name(stage: type[Stage[Any, Any]]) -> str:
-    """A stage's name: its file's, which is its topic's."""
+    """A stage's name: its file's, which in processors/ is its topic's."""
     return stage.__module__.rpartition(".")[2]
 
 
-def stages(package: str = "processors") -> list[type[Stage[Any, Any]]]:
-    """Every stage of a package in name order: the folder is the registry."""
-    home = importlib.import_module(package)
-    found: list[type[Stage[Any, Any]]] = []
-    for info in sorted(pkgutil.iter_modules(home.__path__), key=lambda info: info.name):
-        if info.ispkg or info.name in SHELLS:
-            continue
-        module = importlib.import_module(f"{package}.{info.name}")
-        found += [
-            item
-            for item in vars(module).values()
-            if isinstance(item, type) and issubclass(item, Stage) and item.__module__ == module.__name__
-        ]
-    return found
+ROOT = Path(__file__).resolve().parent.parent
+HOMES = ("processors", "consumers")
+HOLDS_STAGE = re.compile(r"^class \w+\([^)]*\b(?:Batch)?Stage\[", re.MULTILINE)
 
 
-# Modules of processors/ that hold no stage.
-SHELLS = frozenset({"__main__", "chain", "stage", "wiring"})
+def stages() -> list[type[Stage[Any, Any]]]:
+    """Every stage in name order: the folders are the registry, and only files that hold a stage are imported."""
+    files = [path for home in HOMES for path in (ROOT / home).glob("*.py") if path != Path(__file__).resolve()]
+    modules = [
+        importlib.import_module(f"{path.parent.name}.{path.stem}")
+        for path in sorted(files, key=lambda path: path.stem)
+        if HOLDS_STAGE.search(path.read_text())
+    ]
+    return [
+        item
+        for module in modules
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, Stage) and item.__module__ == module.__name__
+    ]
 
 
 def initial_states(stage: type[BatchStage[Any, Any]], count: int) -> NDArray[np.void]:

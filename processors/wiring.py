@@ -7,9 +7,13 @@ to the partition of the same number.
 Chains of different sources may write one topic, as ``gaps`` is the ledger of both ticks and books: the position of a
 record says which log it stems from, and positions of one log rise. Their order among each other means nothing, so no
 stage of the selection may read such a topic.
+
+A stage that reads a merged log is a chain by itself: what others write comes to it through that log alone, be they in
+the selection or not. Several may read one log, each at its own place and writing the same topics, so each gives the log
+a name of its own in the positions of what it makes: ``merges.paper`` is ``merges`` as ``paper`` has read it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -23,19 +27,21 @@ class WiringError(ValueError):
 
 
 def plan(stages: Sequence[StageType]) -> dict[str, list[StageType]]:
-    """The chains of a selection: source topic to stages, each stage after those that it reads from.
+    """The chains of a selection: log to stages, each stage after those that it reads from.
 
-    The order of the selection does not matter.
+    A log is a source topic, or for a stage with a merged log that topic and the stage's name. The order of the
+    selection does not matter.
 
     Raises:
         WiringError: two stages of one source write a topic, stages read each other in a circle, or a stage reads
             topics of which only some are made in the selection, or one that chains of several sources write.
 
     """
-    makers = _makers(stages)
+    fused = usual(stages)
+    makers = _makers(fused)
     sources: dict[StageType, str] = {}
     chains: dict[str, list[StageType]] = {}
-    for stage in _sorted(stages, makers):
+    for stage in _sorted(fused, makers):
         roots = {sources[maker] for topic in _topics(stage) for maker in makers.get(topic, ())}
         roots |= {topic for topic in _topics(stage) if topic not in makers}
         if len(roots) > 1:
@@ -47,7 +53,21 @@ def plan(stages: Sequence[StageType]) -> dict[str, list[StageType]]:
         chains.setdefault(sources[stage], []).append(stage)
     for topic, writers in makers.items():
         _check_writers(topic, writers, sources)
-    return chains
+    return chains | {f"{stage.log}.{name(stage)}": [stage] for stage in stages if stage.log is not None}
+
+
+def usual(stages: Iterable[StageType]) -> list[StageType]:
+    """Those that read topics as they are: what runs where no stage is named."""
+    return [stage for stage in stages if stage.log is None]
+
+
+def source(log: str) -> str:
+    """The topic that holds a log of a plan.
+
+    >>> source("ticks"), source("merges.paper")
+    ('ticks', 'merges')
+    """
+    return log.partition(".")[0]
 
 
 def _topics(stage: StageType) -> set[str]:

@@ -22,14 +22,14 @@ from processors.chain import EventChain
 from processors.live.encoding import Source, dead_letters, refused
 from processors.live.worker import warm
 from processors.stage import stages, writes
-from processors.wiring import plan
+from processors.wiring import plan, usual
 from schemas import Record, Rejected
 from schemas.codec import Codec
 from schemas.position import POSITION_HEADER, Log, Position, Seen, position_of
 from tests.data import ROOT
 
-CHAINS = plan(stages())
-DERIVED = tuple(sorted({record.topic for stage in stages() for record in writes(stage)} | {"dead_letters"}))
+CHAINS = plan(usual(stages()))
+DERIVED = tuple(sorted({record.topic for stage in usual(stages()) for record in writes(stage)} | {"dead_letters"}))
 POISON = (b"", b"junk", b"\x00\x00\x00\x03\xe7nothing", b"\x00\x00\x00\x00\x0b\x10x", None)
 CODEC = Codec()
 

@@ -23,7 +23,7 @@ from processors.live import transport
 from processors.live.worker import Worker
 from processors.stage import name
 from processors.stage import stages as all_stages
-from processors.wiring import StageType, WiringError, plan
+from processors.wiring import StageType, WiringError, plan, source, usual
 from schemas.codec import Codec
 
 EVENTS_WAITING = 4  # for an agent, of up to max_batch records each
@@ -51,7 +51,7 @@ class App(faust.App):
 
 
 def selected(names: Sequence[str] | None) -> list[StageType]:
-    """The stages of some names; every stage where none is named.
+    """The stages of some names; where none is named, every stage but those that read a merged log.
 
     Raises:
         UserError: there is no such stage.
@@ -61,7 +61,7 @@ def selected(names: Sequence[str] | None) -> list[StageType]:
     for wanted in names or ():
         if wanted not in known:
             raise UserError(f"no stage {wanted!r}; there are {', '.join(known)}")
-    return [known[wanted] for wanted in dict.fromkeys(names)] if names else list(known.values())
+    return [known[wanted] for wanted in dict.fromkeys(names)] if names else usual(known.values())
 
 
 def group_of(settings: Settings, names: Sequence[str] | None) -> str:
@@ -76,10 +76,7 @@ def build(settings: Settings, names: Sequence[str] | None, codec: Codec, reset: 
         UserError: an unknown stage, stages that cannot run together, or wrong options.
 
     """
-    try:
-        chains = plan(selected(names))
-    except WiringError as error:
-        raise UserError(str(error)) from None
+    chains = _chains(selected(names))
     options = stage_options(all_stages(), settings.stages)
     group = group_of(settings, names)
     app = App(
@@ -101,12 +98,33 @@ def build(settings: Settings, names: Sequence[str] | None, codec: Codec, reset: 
         settings, group, auto_offset_reset="error", fetch_min_bytes=1, queued_min_messages=4 * settings.max_batch
     )
     app.most = settings.max_batch
-    for topic, stages in chains.items():
-        _host(app, full_name(settings, topic), topic, stages)
+    for log, stages in chains.items():
+        _host(app, full_name(settings, source(log)), log, stages)
     return app
 
 
-def _host(app: App, log: str, topic: str, stages: Sequence[StageType]) -> None:
+def _chains(stages: Sequence[StageType]) -> dict[str, list[StageType]]:
+    """The plan of a worker: one chain at most for each topic.
+
+    Raises:
+        UserError: the stages cannot run together.
+
+    """
+    try:
+        chains = plan(stages)
+    except WiringError as error:
+        raise UserError(str(error)) from None
+    topics: dict[str, str] = {}
+    for log in chains:
+        other = topics.setdefault(source(log), log)
+        if other != log:
+            raise UserError(
+                f"{other} and {log} are one topic read at two places: run each stage in a worker of its own"
+            )
+    return chains
+
+
+def _host(app: App, topic: str, log: str, stages: Sequence[StageType]) -> None:
     """Add the agent that feeds a source topic's runs to the worker."""
 
     async def agent(stream: Any) -> None:
@@ -117,8 +135,8 @@ def _host(app: App, log: str, topic: str, stages: Sequence[StageType]) -> None:
         except Exception as error:
             await app.crash(error)
 
-    source = app.topic(log, schema=transport.RunSchema(), acks=True)
-    app.agent(source, name=f"{topic}-to-{'-'.join(map(name, stages))}", concurrency=1)(agent)
+    runs = app.topic(topic, schema=transport.RunSchema(), acks=True)
+    app.agent(runs, name=f"{log}-to-{'-'.join(map(name, stages))}", concurrency=1)(agent)
 
 
 async def live(app: App) -> None:

@@ -38,7 +38,11 @@ class Cut(NamedTuple):
 
 
 class Partition:
-    """The live counterpart of a chain's replay over one partition."""
+    """The live counterpart of a chain's replay over one partition.
+
+    ``log`` is the topic's name in the positions of what is derived; ``repeated`` says that the topic's writers repeat
+    themselves after a crash.
+    """
 
     def __init__(
         self,
@@ -49,7 +53,8 @@ class Partition:
         codec: Codec,
         deliveries: Deliveries,
         *,
-        derived: bool,
+        log: str,
+        repeated: bool,
     ) -> None:
         self.topic, self.number = topic, number
         self.log = (topic, number)
@@ -61,7 +66,8 @@ class Partition:
         self._paths = Paths(stages, options, codec)
         self._codec, self._deliveries = codec, deliveries
         self._mark = deliveries.mark()
-        self._derived, self._seen = derived, Seen()
+        self._origin = (log, number)
+        self._repeated, self._seen = repeated, Seen()
         self._in = metrics.RECORDS.labels(topic, "in")
         self._out = {topic: metrics.RECORDS.labels(topic, "out") for topic in TOPICS}
         self._batch = metrics.BATCH.labels(topic)
@@ -95,7 +101,7 @@ class Partition:
         self._in.inc(len(messages))
         self._batch.observe(len(messages))
         refusals: Refusals = []
-        if self._derived:
+        if self._repeated:
             messages = self._new(messages, refusals)
         if messages:
             self._work(messages, refusals)
@@ -133,7 +139,7 @@ class Partition:
         self._observe(made)
 
     def _send(self, derived: Encoded, origins: "_Origins") -> None:
-        self._deliveries.send(derived, self.number, derived.lineage(self.log, origins), self._mark)
+        self._deliveries.send(derived, self.number, derived.lineage(self._origin, origins), self._mark)
         for topic, count in derived.segments:
             self._out[topic].inc(count)
 

@@ -22,9 +22,9 @@ from processors.live import checkpoints
 from processors.live.deliveries import Deliveries
 from processors.live.encoding import Origin, columns
 from processors.live.partition import Partition
+from processors.stage import name, writes
 from processors.stage import stages as all_stages
-from processors.stage import writes
-from processors.wiring import StageType
+from processors.wiring import StageType, source
 from schemas import Checkpoint, Record
 from schemas.catalogue import TOPICS
 from schemas.codec import Codec
@@ -63,7 +63,7 @@ class Worker:
 
     Args:
         settings: of the process.
-        chains: source topic to stages, as ``wiring.plan`` gives them.
+        chains: log to stages, as ``wiring.plan`` gives them, one for each topic.
         options: of every stage, by name.
         codec: for all records.
         group: whose checkpoints these are.
@@ -81,10 +81,14 @@ class Worker:
         reset: bool = False,
     ) -> None:
         self.settings, self.group = settings, group
-        self._chains, self._codec = chains, codec
-        names = {topic: [stage.__module__.rpartition(".")[2] for stage in stages] for topic, stages in chains.items()}
-        self._options = {topic: {name: options[name] for name in names[topic]} for topic in chains}
-        self._derived = {record.topic for stage in all_stages() for record in writes(stage)}
+        self._codec = codec
+        self._logs = {source(log): log for log in chains}
+        self._chains = {source(log): stages for log, stages in chains.items()}
+        self._options = {
+            topic: {name(stage): options[name(stage)] for stage in stages} for topic, stages in self._chains.items()
+        }
+        self._repeated = {record.topic for stage in all_stages() for record in writes(stage)}
+        self._repeated |= {stage.log for stages in chains.values() for stage in stages if stage.log is not None}
         self.deliveries = Deliveries(settings)
         self.partitions: dict[TP, Partition] = {}
         self._reset, self._dropped = reset, set[TP]()
@@ -239,7 +243,8 @@ class Worker:
             self._options[topic],
             self._codec,
             self.deliveries,
-            derived=topic in self._derived,
+            log=self._logs[topic],
+            repeated=topic in self._repeated,
         )
         drop = self._reset and tp not in self._dropped
         self._dropped.add(tp)

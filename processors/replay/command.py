@@ -30,7 +30,7 @@ from processors.replay.tally import Tally
 from processors.replay.tape import Tape
 from processors.stage import name
 from processors.stage import stages as discover
-from processors.wiring import StageType, WiringError
+from processors.wiring import StageType, WiringError, usual
 
 
 class Origin(StrEnum):
@@ -52,7 +52,9 @@ Start = Annotated[str, typer.Option(help="First event time, e.g. 2025-11-25T18:0
 End = Annotated[str, typer.Option(help="Event time to stop before.")]
 Offsets = Annotated[str, typer.Option(help="Stretches of Kafka partitions, e.g. 0:100-200,1:50- (end not included).")]
 Speed = Annotated[str, typer.Option(help="max, or times real time by event time, e.g. 1 or 20.")]
-Stages = Annotated[str, typer.Option(help="Stages to run, e.g. buckets,emas; all if not given.")]
+Stages = Annotated[
+    str, typer.Option(help="Stages to run, e.g. buckets,emas; if not given, all but those that read a merged log.")
+]
 Events = Annotated[bool, typer.Option("--events", help="One record at a time through on_event, not in columns.")]
 Out = Annotated[str, typer.Option(help="Folder for the derived records as Parquet, or none.")]
 Into = Annotated[str, typer.Option(help="history: write the derived records to ClickHouse.")]
@@ -164,7 +166,7 @@ def _factor(speed: str) -> float | None:
 
 def _selected(text: str, there: Sequence[StageType]) -> list[StageType]:
     names = {name(stage): stage for stage in there}
-    wanted = [item.strip() for item in text.split(",")] if text else list(names)
+    wanted = [item.strip() for item in text.split(",")] if text else list(map(name, usual(there)))
     for item in wanted:
         if item not in names:
             raise UserError(f"--stages: no stage {item!r}; there are {', '.join(names)}")

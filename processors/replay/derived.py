@@ -18,17 +18,18 @@ from schemas.batch import Batch, Lineage, ordinals
 from schemas.columns import Keys, Table, tables
 from schemas.letters import dead_letter
 from schemas.pieces import Ints
+from schemas.position import Log
 
 
-def outputs(run: Run, derived: Sequence[Table], refused: Sequence[Rejection], keys: Keys) -> list[Batch]:
-    """One batch for each topic; the offsets in their lineage count from 0."""
+def outputs(run: Run, derived: Sequence[Table], refused: Sequence[Rejection], keys: Keys, origin: Log) -> list[Batch]:
+    """One batch for each topic, its causes standing in ``origin``; the offsets in their lineage count from 0."""
     letters = dead_letters(run, refused)
     made = [*derived, *tables(letters, keys)] if letters else derived
     topics: dict[str, list[Table]] = {}
     for table in made:
         topics.setdefault(table.record.topic, []).append(table)
     times = _times(run.batch) if topics else (np.empty(0, np.int64),) * 2
-    return [_batch(run, topic, group, keys, times) for topic, group in topics.items()]
+    return [_batch(run, topic, group, keys, times, origin) for topic, group in topics.items()]
 
 
 def dead_letters(run: Run, refused: Sequence[Rejection]) -> list[tuple[int, DeadLetter]]:
@@ -65,9 +66,9 @@ def _times(batch: Batch) -> tuple[Ints, Ints]:
     return event_ns, received_ns
 
 
-def _batch(run: Run, topic: str, group: list[Table], keys: Keys, times: tuple[Ints, Ints]) -> Batch:
+def _batch(run: Run, topic: str, group: list[Table], keys: Keys, times: tuple[Ints, Ints], log: Log) -> Batch:
     """The tables of a topic in one run; causes become indexes into it, rows standing in the order of their causes."""
-    log, source = run.origin, run.batch
+    source = run.batch
     causes = np.concatenate([table.cause for table in group])
     order = np.argsort(causes, kind="stable")
     places = np.empty(len(causes), np.int64)

@@ -14,7 +14,7 @@ from processors.chain import BatchChain, EventChain, Options, Snapshot
 from processors.replay.derived import outputs
 from processors.replay.runs import Run, run_of
 from processors.stage import BatchStage, Rejection, column_dtypes, reads
-from processors.wiring import StageType, plan
+from processors.wiring import StageType, plan, source
 from schemas import DeadLetter, Record
 from schemas.batch import Batch
 from schemas.columns import Keys, Table, tables
@@ -34,6 +34,9 @@ class Replay:
 
     def __init__(self, stages: Sequence[StageType], options: Options | None = None, events: bool = False) -> None:
         self.chains = plan(stages)
+        self._logs: dict[str, list[str]] = {}  # by topic
+        for log in self.chains:
+            self._logs.setdefault(source(log), []).append(log)
         self._options = options or {}
         self._path: type[_Columns] | type[_Events] = _Events if events else _Columns
         self._paths: dict[Log, _Columns | _Events] = {}
@@ -42,16 +45,10 @@ class Replay:
 
     def take(self, run: Run) -> list[Batch]:
         """All that a run causes, a batch for each derived topic; empty for a topic that no stage reads."""
-        batch = run.batch
-        if batch.topic not in self.chains:
-            return []
-        path = self._paths.get((batch.topic, batch.partition)) or self._begin(batch)
-        if path.keys is not batch.keys:
-            raise ValueError(f"runs of {batch.topic} {batch.partition} do not share their keys")
-        derived, refused = path.take(run)
-        made = outputs(run, derived, refused, batch.keys)
-        if run.letters:
-            made.append(self._letters(run.letters, batch.partition))
+        logs = self._logs.get(run.batch.topic, [])
+        made = [batch for log in logs for batch in self._through(log, run)]
+        if run.letters and logs:
+            made.append(self._letters(run.letters, run.batch.partition))
         return [self._numbered(item) for item in made]
 
     def over(self, runs: Iterable[Run]) -> Iterator[Batch]:
@@ -62,9 +59,19 @@ class Replay:
         """The state of every chain."""
         return {log: path.chain.snapshot() for log, path in self._paths.items()}
 
-    def _begin(self, batch: Batch) -> "_Columns | _Events":
-        path = self._path(self.chains[batch.topic], self._options, batch.keys)
-        self._paths[batch.topic, batch.partition] = path
+    def _through(self, log: str, run: Run) -> list[Batch]:
+        """What one of the chains on a run's topic makes of it."""
+        batch = run.batch
+        path = self._paths.get((log, batch.partition)) or self._begin(log, batch)
+        if path.keys is not batch.keys:
+            raise ValueError(f"runs of {batch.topic} {batch.partition} do not share their keys")
+        derived, refused = path.take(run)
+        origin = run.origin if log == batch.topic else (log, batch.partition)
+        return outputs(run, derived, refused, batch.keys, origin)
+
+    def _begin(self, log: str, batch: Batch) -> "_Columns | _Events":
+        path = self._path(self.chains[log], self._options, batch.keys)
+        self._paths[log, batch.partition] = path
         return path
 
     def _letters(self, letters: Sequence[DeadLetter], partition: int) -> Batch:

@@ -8,7 +8,7 @@ from processors.emas import Emas
 from processors.gaps import Gaps
 from processors.jump_losses import JumpLosses
 from processors.stage import Stage
-from processors.wiring import WiringError, plan
+from processors.wiring import WiringError, plan, source, usual
 from schemas import Bucket, Ema, Gap, JumpLoss, Tick
 
 
@@ -65,3 +65,21 @@ def test_a_stage_that_would_join_two_logs_is_refused() -> None:
     with pytest.raises(WiringError, match="reads emas, ticks, which would come from the separate logs"):
         plan([Joiner])
     assert plan([Joiner, Emas, Buckets])["ticks"] == [Buckets, Emas, Joiner]
+
+
+class Executor(Stage[JumpLoss | Gap, Ema]):
+    log = "merges"
+
+    def on_event(self, event: JumpLoss | Gap) -> Iterator[Ema]:
+        yield from ()
+
+
+def test_a_stage_on_a_merged_log_is_a_chain_by_itself_whatever_else_is_selected() -> None:
+    alone = {"merges.test_wiring": [Executor]}
+    assert plan([Executor]) == alone
+    assert (
+        plan([Executor, JumpLosses, Emas, Buckets, Gaps, Books])
+        == plan([JumpLosses, Emas, Buckets, Gaps, Books]) | alone
+    )
+    assert usual([Executor, Emas]) == [Emas]
+    assert [source(log) for log in plan([Executor, Emas])] == ["buckets", "merges"]

@@ -15,13 +15,12 @@ from processors.replay.runs import Run
 from processors.replay.sources import archive, backfill, frames, kafka
 from processors.replay.sources.progress import Rate
 from processors.replay.sources.selecting import between
-from processors.stage import stages, writes
-from processors.wiring import StageType
+from processors.wiring import StageType, source
 from producers.feed import feeds
 from schemas.catalogue import TOPICS
 from schemas.columns import Keys
 
-Chains = Mapping[str, Sequence[StageType]]  # by source topic
+Chains = Mapping[str, Sequence[StageType]]  # as wiring.plan gives them
 STRETCH = re.compile(r"(\d{1,9}):(\d{1,18})-(\d{1,18})?")
 ARCHIVE = "archive"  # folder under data_dir
 
@@ -85,7 +84,7 @@ def stretches(text: str) -> dict[int, tuple[int, int | None]]:
 
 
 def recorded(asked: Asked, settings: Settings, chains: Chains, rate: Rate) -> Iterator[Step]:
-    """What the chains of some source topics read: their logs merged by the times of writing.
+    """What some chains read: their logs merged by the times of writing.
 
     Raises:
         UserError: there is nothing of these topics.
@@ -99,8 +98,8 @@ def recorded(asked: Asked, settings: Settings, chains: Chains, rate: Rate) -> It
 
 
 def _frames(asked: Asked, chains: Chains, rate: Rate) -> Iterator[Step]:
-    derived = {record.topic for stage in stages() for record in writes(stage)}
-    if chains.keys() <= derived:
+    given = {record.topic for feed in feeds().values() for record in feed.writes}
+    if not chains.keys() & given:
         raise UserError(f"--stages: frames give the topics that feeds write, not {', '.join(chains)}")
     path, clock_ns = asked.file or Path(), asked.clock_ms * 1_000_000
     for chunk in frames.chunks(path, feeds()[asked.feed], asked.symbols, clock_ns, rate.reached):
@@ -111,7 +110,7 @@ def _kafka(asked: Asked, settings: Settings, chains: Chains, rate: Rate) -> list
     counts, given = partition_counts(settings), stretches(asked.offsets)
     readings = [
         kafka.Reading(settings, codec(settings), topic, given, asked.start_ns, only=partition)
-        for topic in sorted(chains)
+        for topic in sorted(set(map(source, chains)))
         for partition in sorted(given) or range(counts.get(topic, 1))
     ]
     rate.total("kafka", sum(reading.total for reading in readings))

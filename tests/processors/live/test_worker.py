@@ -20,7 +20,7 @@ from processors.emas import Emas
 from processors.live import checkpoints
 from processors.live.worker import Stalled, Worker
 from processors.stage import stages
-from processors.wiring import plan
+from processors.wiring import plan, usual
 from schemas import Bucket, Checkpoint, Record, Tick
 from schemas.catalogue import TOPICS
 from schemas.codec import Codec
@@ -33,7 +33,7 @@ TICKS = 40
 
 
 def worker(settings: Settings) -> Worker:
-    return Worker(settings, plan(stages()), stage_options(stages(), {}), CODEC, settings.group)
+    return Worker(settings, plan(usual(stages())), stage_options(stages(), {}), CODEC, settings.group)
 
 
 def opened(settings: Settings) -> Worker:
