@@ -19,6 +19,7 @@ from consumers.synth.fitting import fit as search
 from consumers.synth.fitting import mean_score
 from consumers.synth.history import History, history
 from consumers.synth.leaderboard import pits, rows, table
+from consumers.synth.serve_command import serve
 from infra.errors import UserError
 from infra.settings import load_settings
 from processors.online.day_profile import DAY
@@ -47,6 +48,7 @@ Against = Annotated[str, typer.Option(help=f"What to compare with: {ALL_PEERS}; 
 Out = Annotated[Path | None, typer.Option(help="File to write the parameters into.")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
+app.command()(serve)
 
 
 @app.command()

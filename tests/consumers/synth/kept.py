@@ -8,7 +8,15 @@ from processors.online.synth_assets import ASSETS
 from schemas import VolatilityState
 
 NOW_NS = 29_700_000 * MINUTE_NS  # of the tests: a minute's begin, 2026-06-21 12:00 UTC
-FIELDS = {"price": 60_000.0, "fast": 2e-9, "slow": 1e-9, "warm": True, "reason": ""}
+FIELDS = {
+    "price": 60_000.0,
+    "fast": 2e-9,
+    "slow": 1e-9,
+    "hour_fast": 2e-9,
+    "hour_slow": 1e-9,
+    "warm": True,
+    "reason": "",
+}
 
 
 def bars(minutes=600, last=NOW_NS // MINUTE_NS - 1, seed=1, price=60_000.0):
