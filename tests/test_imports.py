@@ -137,6 +137,8 @@ RULES: dict[str, Rule] = {
     "consumers/steps.py": (set(), PURE),
     "consumers/orders.py": ({"schemas", "consumers.steps"}, PURE),
     "consumers/limits.py": ({"schemas", "consumers.orders", "consumers.steps"}, PURE),
+    "consumers/backtest/__init__.py": (set(), PURE),
+    "consumers/backtest/loop.py": ({"schemas", *(f"processors.{part}" for part in ("chain", "stage", "wiring"))}, PURE),
     # consumers/policies: what executors decide, from inputs alone
     "consumers/policies/*.py": (
         {"schemas", "processors.online", "consumers.policies", "consumers.orders", "consumers.steps"},

@@ -1,0 +1,1 @@
+"""Executors over recorded markets, in process."""
