@@ -20,15 +20,16 @@ from consumers.synth.fitting import mean_score
 from consumers.synth.history import History, history
 from consumers.synth.leaderboard import pits, rows, table
 from consumers.synth.serve_command import serve
+from consumers.synth.updater_command import updater
 from infra.errors import UserError
 from infra.settings import load_settings
 from processors.online.day_profile import DAY
 from processors.online.synth_assets import ASSETS, USUAL, Asset, Model, check
 from processors.online.synth_assets import asset as asset_named
 from processors.online.synth_rules import PATHS, Competition, Rules, newest, rules_on
+from processors.online.synth_rules import cadence as usual_cadence
 
 LENGTHS = {"24h": 86_400, "1h": 3_600}
-CADENCE = {"24h": {"BTC": 4, "": 12}, "1h": {"BTC": 1, "HYPE": 1, "": 5}}  # minutes between prompts, July 2026
 PEERS = ("reference", "gaussian", "student_t", "bootstrap", "garch_t")
 ALL_PEERS = ",".join(PEERS)
 
@@ -48,6 +49,7 @@ Against = Annotated[str, typer.Option(help=f"What to compare with: {ALL_PEERS}; 
 Out = Annotated[Path | None, typer.Option(help="File to write the parameters into.")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
+app.command()(updater)
 app.command()(serve)
 
 
@@ -70,7 +72,7 @@ def crps(
     for name in asset:
         found, rule = opened(name, bars, competition, rules)
         model = models.get(name, found.asset.model(rule.length_s))
-        cadence = every or CADENCE[competition].get(name, CADENCE[competition][""])
+        cadence = every or usual_cadence(name, rule.length_s)
         moments = list(prompts(found, first, first + num_days * DAY, cadence, rule))
         require(found, moments, first)
         work = Work(rule, paths)

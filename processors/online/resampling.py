@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+MINUTE_NS = 60_000_000_000
+WIDE = 5  # minutes of the wider bars that volatility is measured on
+AHEAD_NS = 5_000_000_000  # by which a venue's clock may be before ours
+
 
 class Minute(NamedTuple):
     """A bar; ``minute`` since the epoch is where it begins."""
@@ -37,6 +41,7 @@ class Resampling:
     window: int = 0  # where the open window begins; those before are closed
     minutes: dict[int, Minute] = field(default_factory=dict)
     late: int = 0  # minutes that came too late
+    closed: int = 0  # minutes of the window that was closed last
 
     def update(self, bar: Minute) -> Iterator[Minute]:
         """Take a minute; gives the window that it closes.
@@ -45,7 +50,7 @@ class Resampling:
             ValueError: prices that no bar has.
 
         """
-        _check(bar)
+        checked(bar)
         window = bar.minute - bar.minute % self.width
         if window < self.window:
             self.late += 1
@@ -59,6 +64,7 @@ class Resampling:
         window = minute - minute % self.width
         if window > self.window:
             if self.minutes:
+                self.closed = len(self.minutes)
                 yield merged(self.window, [self.minutes[key] for key in sorted(self.minutes)])
             self.window, self.minutes = window, {}
 
@@ -75,10 +81,34 @@ def merged(window: int, bars: list[Minute]) -> Minute:
     )
 
 
-def _check(bar: Minute) -> None:
+def checked(bar: Minute) -> Minute:
+    """The bar, when it is one.
+
+    Raises:
+        ValueError: prices or a volume that no bar has.
+
+    """
     prices = bar[1:5]
     positive = all(0 < price < math.inf for price in prices)
     if not positive or bar.low != min(prices) or bar.high != max(prices):
         raise ValueError(f"bar of minute {bar.minute}: prices {prices} are not positive or not in order")
     if not 0 <= bar.volume < math.inf:
         raise ValueError(f"bar of minute {bar.minute}: volume {bar.volume} is negative or no number")
+    return bar
+
+
+def minute_of(end_ns: int, received_ns: int) -> int:
+    """The minute that a bar of one minute is of, by where it ends.
+
+    >>> minute_of(120 * 10**9, 121 * 10**9)
+    1
+
+    Raises:
+        ValueError: it ends within a minute, or in the future of its receipt.
+
+    """
+    if end_ns <= 0 or end_ns % MINUTE_NS:
+        raise ValueError(f"event_ns: a bar of a minute cannot end at {end_ns}")
+    if end_ns > received_ns + AHEAD_NS:
+        raise ValueError(f"event_ns: the bar ends at {end_ns}, in the future of its receipt at {received_ns}")
+    return end_ns // MINUTE_NS - 1

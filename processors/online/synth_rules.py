@@ -5,7 +5,7 @@ Sources: synthdataco/synth-subnet, competition_config.py, reward.py and CHANGELO
 not comparable: a backtest takes one set for all its days.
 """
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 CRYPTO = ("BTC", "ETH", "SOL", "XRP", "HYPE")
@@ -17,6 +17,7 @@ HOUR = {
     "1min": 60, "2min": 120, "5min": 300, "15min": 900, "30min": 1_800, "60min_abs": 3_600,
     **{f"0_{minutes}min_gaps": minutes * 60 for minutes in range(5, 65, 5)},
 }  # fmt: skip
+CADENCE = {86_400: {"BTC": 4, "": 12}, 3_600: {"BTC": 1, "HYPE": 1, "": 5}}  # minutes between prompts, July 2026
 VOLATILITY_WEIGHT = 5.25
 VOLATILITY_BLOCKS_S = (3_600, 900, 300)
 
@@ -103,3 +104,30 @@ def rules_on(day: date) -> Rules:
         if day >= rules.since:
             return rules
     raise ValueError(f"day: the rules before {RULES[0].since} are not known, {day} is earlier")
+
+
+def rules_at(start_s: int) -> Rules:
+    """The rules for a forecast that starts then (unix); before the first rules known here, those.
+
+    >>> rules_at(0).since.isoformat()
+    '2026-03-11'
+    """
+    day = datetime.fromtimestamp(start_s, UTC).date()
+    return rules_on(max(day, RULES[0].since))
+
+
+def competition_at(start_s: int, asset: str, length_s: int, step_s: int) -> Competition | None:
+    """The competition that a prompt belongs to; None for other assets, lengths or steps."""
+    for competition in rules_at(start_s).competitions:
+        if asset in competition.assets and (competition.length_s, competition.increment_s) == (length_s, step_s):
+            return competition
+    return None
+
+
+def cadence(asset: str, length_s: int) -> int:
+    """Minutes between two prompts.
+
+    >>> cadence("BTC", 86_400), cadence("XAU", 86_400)
+    (4, 12)
+    """
+    return CADENCE[length_s].get(asset, CADENCE[length_s][""])
