@@ -1,4 +1,4 @@
-"""Command ``synth``: forecasts of the Synth miner from bars, offline: their scores, and the model's parameters."""
+"""Command ``synth``: forecasts for the Synth subnet: kept up to date, served, scored offline, and fitted."""
 
 import json
 from datetime import UTC, datetime

@@ -101,5 +101,6 @@ def run(serving: Serving, host: str, port: int) -> None:
         socket = config.bind_socket()
     except SystemExit:
         raise UserError(f"--port: cannot listen on {host}:{port}") from None
+    socket.listen(config.backlog)
     print(f"listening on http://{host}:{socket.getsockname()[1]}", flush=True)
     uvicorn.Server(config).run(sockets=[socket])

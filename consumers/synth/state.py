@@ -120,8 +120,8 @@ def load(folder: Path, asset: Asset, now_ns: int, parameters: str | None = None)
         for name, value in expected.items():
             if getattr(kept, name) != value:
                 raise Unusable(f"{name}: {getattr(kept, name)!r} where {value!r} was expected")
-        if kept.seen_ns > now_ns:
-            raise Unusable(f"seen_ns: {kept.seen_ns} lies in the future, it is {now_ns}")
+        if max(kept.seen_ns, kept.latest.get("event_ns", 0)) > now_ns:
+            raise Unusable(f"latest.event_ns: {kept.seen_ns} lies in the future, it is {now_ns}")
     except FileNotFoundError:
         raise Unusable(f"{path}: there is no state yet") from None
     except (OSError, Unusable) as error:

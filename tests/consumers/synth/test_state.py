@@ -111,7 +111,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path):
 
 def test_a_state_of_the_future_is_refused(tmp_path):
     put(tmp_path)
-    with pytest.raises(Unusable, match=r"seen_ns: .* lies in the future"):
+    with pytest.raises(Unusable, match=r"event_ns: .* lies in the future"):
         load(tmp_path, BTC, NOW_NS - 1)
 
 
