@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -27,8 +27,8 @@ REPEAT_S = 5.0  # a library's message is shown at most this often
 Event = MutableMapping[str, Any]
 
 
-def setup(settings: Settings) -> None:
-    """Send all logs of this process to stderr in the format of the settings."""
+def setup(settings: Settings, secrets: Sequence[str] = ()) -> None:
+    """Send all logs of this process to stderr in the format of the settings; ``secrets`` are hidden with theirs."""
     tidy: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -37,7 +37,7 @@ def setup(settings: Settings) -> None:
         hide_names,
     ]
     exceptions: list[Any] = [structlog.processors.format_exc_info] if settings.log_format == "json" else []
-    render = Hiding(_renderer(settings), settings.secrets())
+    render = Hiding(_renderer(settings), [*settings.secrets(), *secrets])
     output = logging.StreamHandler(sys.stderr)
     output.addFilter(Repeats(REPEAT_S))
     output.setFormatter(

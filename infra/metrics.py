@@ -44,6 +44,10 @@ SYNTH_LEFT = Histogram(
     "tidemill_synth_left_seconds", "Time left to the start when an answer is ready.", buckets=(*SECONDS, 300.0, 3_600.0)
 )
 SYNTH_STATE_AGE = Gauge("tidemill_synth_state_age_seconds", "Since the last bar's end; -1: no state.", ["asset"])
+VENUE_REQUESTS = Counter("tidemill_venue_requests", "Requests of gateways, by outcome.", ["venue", "to", "outcome"])
+ORDER_REQUESTS = Counter("tidemill_order_requests", "Requests taken by gateways, by outcome.", ["venue", "outcome"])
+TRADING = Gauge("tidemill_trading", "1 while a gateway carries out order requests, else 0.", ["venue"])
+STRANGERS = Gauge("tidemill_strangers", "Open orders at a venue that no request of ours asked for.", ["venue"])
 ROWS = Counter("tidemill_rows", "Rows written to the history.", ["table"])
 
 

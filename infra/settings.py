@@ -98,6 +98,10 @@ class Settings(BaseSettings):
         "refuse", description="Refuse to forecast from a stale state, or widen the forecast by the time that passed."
     )
 
+    trading_mode: Literal["paper", "live"] = Field(
+        "paper", description="Whether a gateway may reach a venue; live also needs TRADING_ENABLED and the venue's keys."
+    )
+
     data_dir: Path = Field(Path(".tidemill"), description="Folder of the embedded history and of the local broker.")
     compact_after_h: int = Field(
         2, ge=0, description="Hours after a day's end (UTC) at which the archive puts its files together; 0: never."

@@ -5,7 +5,7 @@ time ran out, the reply was cut, the venue failed inside. Unknown is not refused
 the order, by our id of it, before anything else is done about it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
@@ -162,6 +162,6 @@ class Venue(Protocol):
 
     async def funds(self) -> Funds: ...
 
-    def updates(self) -> AsyncIterator[Update]:
+    def updates(self) -> AsyncGenerator[Update]:
         """What the account's stream tells, for ever: it reconnects by itself."""
         ...

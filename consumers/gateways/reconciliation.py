@@ -1,0 +1,106 @@
+"""Our books against the venue's: orders, trades, positions, funding and funds.
+
+Trades are asked for before and after the positions, so that the positions stand for exactly the trades in the books.
+What differs then has to differ twice: a venue's answers need not all be of one moment.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+from decimal import Decimal
+
+from consumers.gateways.ledger import Ledger, known
+from consumers.gateways.venue import Told, Venue
+from consumers.orders import Order
+from infra import logs, metrics
+from schemas import Record
+
+SECOND = 1_000_000_000
+OVERLAP_NS = 60 * SECOND  # asked for again each time: the venue's trades may come late
+GRACE_NS = 2 * SECOND  # for a request that is on its way
+TRIES = 5
+AGAIN_S = 0.25
+log = logs.logger(__name__)
+
+
+async def reconcile(
+    venue: Venue,
+    ledger: Ledger,
+    instruments: Collection[str],
+    busy: Collection[str],
+    tell: Callable[[Iterable[Record]], None],
+    now: Callable[[], int],
+    grace_ns: int = GRACE_NS,
+) -> list[str]:
+    """Bring the books to the venue's word; the ids of open orders that we know nothing of.
+
+    ``busy`` are orders that are on their way, or being asked for; so may be what has changed within ``grace_ns``.
+
+    Raises:
+        Ambiguous, Refused: the venue does not answer.
+
+    """
+    began_ns = now()
+    opened = await venue.orders()
+    strangers = []
+    for told in opened:
+        order = ledger.of(told.instrument, told.client_id)
+        if order is None or not order["strategy"]:
+            strangers.append(told.client_id)
+        elif order["status"] in ("rejected", "cancelled", "expired"):
+            log.warning("an order that had ended is open; cancelling it", client_id=told.client_id)
+            await venue.cancel(told.client_id)
+        tell(ledger.tell(told))
+    metrics.STRANGERS.labels(venue.name).set(len(strangers))
+    there = {told.client_id for told in opened}
+    for instrument, order in ledger.live():
+        if order["client_id"] in there or order["client_id"] in busy:
+            continue
+        if began_ns - order["changed_ns"] > grace_ns:
+            tell(ledger.tell(await _outcome(venue, instrument, order, now())))
+    await _positions(venue, ledger, tell, now)
+    for paid in await venue.payments(max(ledger.from_ns - OVERLAP_NS, 0)):
+        tell(ledger.pay(paid))
+    ledger.funds = await venue.funds()
+    for instrument in sorted({*instruments, *ledger.holdings}):
+        tell([ledger.equity(instrument, now())])
+    ledger.from_ns = max(ledger.from_ns, began_ns - OVERLAP_NS)
+    return strangers
+
+
+async def _outcome(venue: Venue, instrument: str, order: Order, now_ns: int) -> Told:
+    """What has become of an order that is not open."""
+    found = await venue.find(order["client_id"]) if order["strategy"] else None
+    if found is not None:
+        return found
+    status = "cancelled" if order["venue_id"] or order["filled"] else "rejected"
+    return known(instrument, order, status, "the venue knows of no such order", now_ns)
+
+
+async def _positions(
+    venue: Venue, ledger: Ledger, tell: Callable[[Iterable[Record]], None], now: Callable[[], int]
+) -> None:
+    since_ns = max(ledger.from_ns - OVERLAP_NS, 0)
+    await _trades(venue, ledger, tell, since_ns)
+    before: list[tuple[str, Decimal]] = []
+    for attempt in range(TRIES):
+        traded = ledger.traded
+        holdings = await venue.holdings()
+        await _trades(venue, ledger, tell, since_ns)
+        differing = ledger.differing(holdings) if ledger.traded == traded else []
+        sizes = [(held.instrument, held.size) for held in differing]
+        if differing and sizes == before:
+            for held in differing:
+                log.warning("position differs from the trades: the venue's word counts", instrument=held.instrument)
+                tell(ledger.reconcile(held, now()))
+            return
+        if not differing and ledger.traded == traded:
+            return
+        before = sizes
+        await asyncio.sleep(AGAIN_S * attempt)
+    log.warning("trades come too fast to hold the positions against them")
+
+
+async def _trades(venue: Venue, ledger: Ledger, tell: Callable[[Iterable[Record]], None], since_ns: int) -> None:
+    for trade in await venue.trades(since_ns):
+        tell(ledger.trade(trade))
+    tell(ledger.drain())
