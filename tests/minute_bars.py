@@ -48,11 +48,13 @@ def _bars(rng: random.Random, symbols: str) -> Iterator[Record]:
         if rng.random() > 0.03:
             yield bar(SOURCE, minute, price)
         if rng.random() < 0.05:
-            yield prompt((minute + 1) * MINUTE, minute + 2, paths=rng.choice((50, 100, 0)))
+            yield prompt(
+                (minute + 1) * MINUTE, minute + 2, paths=rng.choice((50, 100)), step_ms=rng.choice((60_000, 7_000))
+            )
         for _ in range(9):
             symbol = rng.choice(symbols)
             others[symbol] += 1 + (rng.random() < 0.1) * rng.randrange(1, 9)
-            changed = rng.choice(({"width_ms": 300_000}, {"high": 99.0}, {"received_ns": 0}, {"volume": 2.0}))
+            changed = rng.choice(({"width_ms": 300_000}, {"high": 1e6}, {"received_ns": 0}, {"volume": 2.0}))
             behind = rng.choice((0, 0, 1, 7, 700)) if rng.random() < 0.1 else 0
             wrong = changed if rng.random() < 0.05 else {}
             yield bar(f"x:{symbol}", others[symbol] - behind, 100.0 + rng.random(), **wrong)

@@ -16,10 +16,8 @@ from consumers.synth.contestants import Contestant, Moment
 from consumers.synth.history import History
 from processors.online.crps import Floats
 from processors.online.reliability import pit
-from processors.online.synth_rules import Competition
+from processors.online.synth_rules import LEAD_MINUTES, Competition
 from processors.online.synth_score import score
-
-LEAD_MINUTES = 1
 
 
 def truth(minutes: Minutes, start: int, competition: Competition) -> Floats:

@@ -10,20 +10,21 @@ prices.
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from processors.online.crps import Floats
-from processors.online.day_profile import spread
+from processors.online.day_profile import DayProfile, spread
 from processors.online.innovations import Shocks, seed_of, shocks
 from processors.online.market_hours import variance_multipliers
-from processors.online.synth_assets import Asset, Model
+from processors.online.synth_assets import HOUR_S, Asset, Model
 from processors.online.synth_response import rounded
 from processors.online.variance_paths import Variance, paths
 
 VERSION = "1"
 SECOND_NS = 1_000_000_000
+EVEN = DayProfile().multipliers()
 
 
 class Known(NamedTuple):
@@ -33,6 +34,14 @@ class Known(NamedTuple):
     fast: float  # variance per second of an average minute, over one-minute returns
     slow: float  # over five-minute returns
     profile: Floats  # DayProfile.multipliers at the midnight before, by kind of day and slot
+
+
+def known_of(state: Any, length_s: int) -> Known:
+    """What a VolatilityState says for paths of a length."""
+    profile = np.frombuffer(state.profile, "<f4").reshape(2, -1).astype(np.float64) if state.profile else EVEN
+    hour = length_s <= HOUR_S
+    fast, slow = (state.hour_fast, state.hour_slow) if hour else (state.fast, state.slow)
+    return Known(state.price, fast, slow, profile)
 
 
 class Recipe(NamedTuple):

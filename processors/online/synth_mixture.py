@@ -47,19 +47,24 @@ def experts_text(asset: str, start_s: int, weighed: Sequence[Weighed], paths: in
     )
 
 
-def recipes(forecast: Any) -> list[tuple[Recipe, int]]:
-    """The recipes of a Forecast, each with its number of paths."""
+def whole(forecast: Any) -> Recipe:
+    """The recipe of a Forecast, experts aside."""
     variance = Variance(
         forecast.fast, forecast.slow, forecast.fast_half_life_s, forecast.slow_half_life_s, forecast.blend_s
     )
     each = np.frombuffer(forecast.multipliers, "<f4")
-    whole = Recipe(forecast.price, variance, forecast.nu, forecast.step_ms / 1_000, each, forecast.seed)
+    return Recipe(forecast.price, variance, forecast.nu, forecast.step_ms / 1_000, each, forecast.seed)
+
+
+def recipes(forecast: Any) -> list[tuple[Recipe, int]]:
+    """The recipes of a Forecast, each with its number of paths."""
+    usual = whole(forecast)
     if not forecast.experts:
-        return [(whole, forecast.paths)]
+        return [(usual, forecast.paths)]
     return [
         (
-            whole._replace(
-                variance=variance._replace(fast=part["fast"], fast_half_life_s=part["half_life_s"]),
+            usual._replace(
+                variance=usual.variance._replace(fast=part["fast"], fast_half_life_s=part["half_life_s"]),
                 nu=part["nu"],
                 seed=part["seed"],
             ),

@@ -18,6 +18,9 @@ HOUR = {
     **{f"0_{minutes}min_gaps": minutes * 60 for minutes in range(5, 65, 5)},
 }  # fmt: skip
 CADENCE = {86_400: {"BTC": 4, "": 12}, 3_600: {"BTC": 1, "HYPE": 1, "": 5}}  # minutes between prompts, July 2026
+NAMES = {86_400: "24h", 3_600: "1h"}  # of the competitions, by the length of their paths
+STEPS_S = {86_400: 300, 3_600: 60}
+LEAD_MINUTES = 1  # before the start of its paths a prompt comes, so that a forecast knows the bars until then
 VOLATILITY_WEIGHT = 5.25
 VOLATILITY_BLOCKS_S = (3_600, 900, 300)
 
