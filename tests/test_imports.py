@@ -139,9 +139,17 @@ RULES: dict[str, Rule] = {
     "consumers/limits.py": ({"schemas", "consumers.orders", "consumers.steps"}, PURE),
     "consumers/backtest/__init__.py": (set(), PURE),
     "consumers/backtest/loop.py": ({"schemas", *(f"processors.{part}" for part in ("chain", "stage", "wiring"))}, PURE),
+    "consumers/backtest/*.py": (ANY_OF_OURS - {"grafana"}, None),
     # consumers/policies: what executors decide, from inputs alone
     "consumers/policies/*.py": (
-        {"schemas", "processors.online", "consumers.policies", "consumers.orders", "consumers.steps"},
+        {
+            "schemas",
+            "processors.online",
+            "consumers.limits",
+            "consumers.policies",
+            "consumers.orders",
+            "consumers.steps",
+        },
         {*PURE, *NUMERIC},
     ),
     # consumers/synth: forecasts from bars and their scores; two files know the command line and the archive
