@@ -54,6 +54,7 @@ class Nursery:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._said.put(line.strip())
+        self._said.put("ended, the nursery too")
 
 
 @contextmanager
