@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from consumers.synth.state import Kept, Unusable, load, place
-from consumers.synth.together import correlation, jointly, known_of
+from consumers.synth.together import correlation, jointly
 from processors.online.synth_assets import Asset
-from processors.online.synth_forecast import digest, forecast
+from processors.online.synth_forecast import digest, forecast, known_of
 from processors.online.synth_response import MOST_PRICES, Prompt, error_of, prompt, response
 from schemas import Prompt as PromptRecord
 from schemas import VolatilityState

@@ -10,27 +10,16 @@ from typing import Any
 import numpy as np
 
 from processors.online.crps import Floats
-from processors.online.day_profile import SLOTS
 from processors.online.innovations import Shocks, seed_of
 from processors.online.joint_shocks import joint_shocks
-from processors.online.synth_assets import HOUR_S, Asset
+from processors.online.synth_assets import Asset
 from processors.online.synth_forecast import Known, recipe
 from processors.online.synth_response import Prompt
 from processors.online.variance_paths import paths
-from schemas import VolatilityState
 
 WIDE = 5
 PRIOR = 50.0  # returns without correlation that are added to those seen
 SECOND_NS = 1_000_000_000
-EVEN: Floats = np.ones((2, SLOTS))
-
-
-def known_of(state: VolatilityState, length_s: int) -> Known:
-    """What a forecast of a length needs of a state."""
-    profile = np.frombuffer(state.profile, np.float32).astype(float).reshape(2, SLOTS) if state.profile else EVEN
-    if length_s <= HOUR_S:
-        return Known(state.price, state.hour_fast, state.hour_slow, profile)
-    return Known(state.price, state.fast, state.slow, profile)
 
 
 def correlation(histories: Sequence[Any]) -> Floats:

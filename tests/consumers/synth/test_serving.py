@@ -9,9 +9,8 @@ import pytest
 
 from consumers.synth.miner import Terms
 from consumers.synth.state import MINUTE_NS, place
-from consumers.synth.together import known_of
 from processors.online.synth_assets import ASSETS
-from processors.online.synth_forecast import digest, forecast
+from processors.online.synth_forecast import digest, forecast, known_of
 from processors.online.synth_response import Prompt, error_of, passes_both
 from tests.consumers.synth.kept import NOW_NS, bars, put, state
 from tests.consumers.synth.served import asked, serving, starting
