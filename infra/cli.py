@@ -42,8 +42,14 @@ COMMANDS = {
         "backfill": "producers.history.command:backfill",
         "clock": "producers.__main__:clock",
         "worker": "processors.__main__:worker",
+        "merge": "consumers.merging.command:merge",
         "sink": "consumers.__main__:sink",
         "replay": "processors.replay.command:replay",
+    },
+    "Trade": {
+        "trade": "consumers.gateways.command:app",
+        "kill": "consumers.gateways.switch:kill",
+        "resume": "consumers.gateways.switch:resume",
     },
     "Keep house": {
         "up": "infra.local_cli:up",

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- map:begin -->", "<!-- map:end -->"
 SHELLS = {
     "checkpoints": ("processors.live.checkpoints",),
+    "merges": ("consumers.merging.merger",),
     "dead_letters": ("producers.session", "processors.live.encoding", "consumers.reader", "consumers.dead_letters"),
 }  # what runs stages and feeds writes topics of its own, and reads one
 READERS = {"resyncs": ("producers.resync",)}

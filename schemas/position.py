@@ -1,7 +1,8 @@
 """Where a record comes from, as Kafka headers: the position of its cause, and the times of its lineage.
 
 A derived record carries the position of the input that caused it. Writers repeat themselves after a crash, so every
-reader drops what it has seen: within one log the positions of one cause partition only rise.
+reader drops what it has seen: within one log the positions of one cause partition only rise. A record copied into a
+merged log keeps its position and carries the log it was read from, for only among that log's records do they rise.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from schemas.record import Rejected
 
 POSITION_HEADER = "tidemill-position"
 TIMES_HEADER = "tidemill-times"
+LOG_HEADER = "tidemill-log"
 
 Log = tuple[str, int]  # a topic and a partition of it
 Headers = Sequence[tuple[str, bytes | None]] | None  # as confluent-kafka and aiokafka give them
@@ -81,12 +83,19 @@ class Times(NamedTuple):
 def position_of(headers: Headers, log: Log, offset: int) -> Position:
     """The position of a record read at ``offset`` of ``log``; without a header it is its own cause.
 
+    In a merged log the position's topic names the log that the record was copied from, too.
+
     Raises:
-        Rejected: the header is there and no position.
+        Rejected: the header is there and no position, or the record is a copy out of another partition.
+
+    >>> position_of([("tidemill-position", b"merges.paper:0:7:1"), ("tidemill-log", b"fills:0")], ("merges", 0), 9)
+    Position(topic='fills/merges.paper', partition=0, offset=7, ordinal=1)
 
     """
     value = header_value(headers, POSITION_HEADER)
-    return Position(*log, offset, 0) if value is None else Position.parse(value)
+    position = Position(*log, offset, 0) if value is None else Position.parse(value)
+    copied = header_value(headers, LOG_HEADER)
+    return position if copied is None else position._replace(topic=f"{_topic_of(copied, log)}/{position.topic}")
 
 
 def position_headers(topic: str, partition: int, offsets: Ints, ordinals: Ints) -> Pieces:
@@ -154,6 +163,14 @@ class Seen:
             _parted(log): {_parted(source): (place[0], place[1]) for source, place in highest.items()}
             for log, highest in snapshot.items()
         }
+
+
+def _topic_of(header: bytes, log: Log) -> str:
+    """The topic that a record of a merged log was copied from."""
+    topic, _, partition = _text(header).rpartition(":")
+    if not topic or _natural(partition, header) != log[1]:
+        raise Rejected(f"log {header[:100]!r} is no topic with the partition {log[1]}")
+    return topic
 
 
 def _joined(log: Log) -> str:

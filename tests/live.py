@@ -119,6 +119,7 @@ class Process:
         }
         self._environment = os.environ | given
         self._command = [sys.executable, "-m", "infra.cli", *arguments]
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
         self._log = settings.data_dir / f"{arguments[0]}.log"
         self.start()
 
@@ -130,6 +131,14 @@ class Process:
         assert self._running.poll() is None, self._log.read_text()[-4_000:]
         self._running.kill()
         self._running.wait()
+
+    def wait_for(self, words: str, timeout_s: float = 40.0) -> None:
+        """Wait until it has told something."""
+        until = time.monotonic() + timeout_s
+        while words not in self._log.read_text():
+            assert self._running.poll() is None, self._log.read_text()[-4_000:]
+            assert time.monotonic() < until, self._log.read_text()[-4_000:]
+            time.sleep(0.05)
 
     def stop(self) -> None:
         self._running.terminate()

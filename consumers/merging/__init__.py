@@ -1,0 +1,1 @@
+"""The merger: records of several topics copied into one log, whose order is what executors see."""
