@@ -9,8 +9,8 @@ from tests.minute_bars import bars
 from tests.streams import raw
 
 # Who writes a stage on a topic that nobody is made from here adds a stream of it: seed, count of records, symbols.
-# Instruments are named ``x:`` and the symbol, time begins at tests.streams.NOON, and it goes on for ever or for count. All
-# must be records that the codec takes, for live runs write them.
+# Instruments are named ``x:`` and the symbol, time begins at tests.streams.NOON, and it goes on for ever or for count.
+# All must be records that the codec takes, for live runs write them.
 STREAMS: tuple[Callable[[int, int, str], Iterator[Record]], ...] = (raw, depths, estimates, bars)
 
 
