@@ -118,11 +118,11 @@ class EventChain:
         made: dict[type[Record], list[Record]] = defaultdict(list, {type(event): [event]})
         derived: list[Record] = []
         for runner in self._runners:
-            for kind in runner.reads:
-                for given in made.get(kind, ()):
-                    for record in runner.on_event(given, 0, refused):
-                        derived.append(record)
-                        made[type(record)].append(record)
+            caused = [given for kind in runner.reads for given in made.get(kind, ())]  # nothing of its own
+            for given in caused:
+                for record in runner.on_event(given, 0, refused):
+                    derived.append(record)
+                    made[type(record)].append(record)
         return derived, refused
 
     def snapshot(self) -> Snapshot:

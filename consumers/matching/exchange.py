@@ -88,6 +88,8 @@ class Exchange:
     def hide(self) -> None:
         """The book is not valid."""
         self.valid = False
+        for side in self.shown:
+            side.show(b"", 0, 1, 1)
         for order in self.orders():
             order.show(UNKNOWN, 0.0)
 
@@ -138,10 +140,8 @@ class Exchange:
         happened: Happened = []
         if replaced is not None:
             self._end(replaced, "cancelled", "replaced", happened)
-        stopped = False
-        if self.valid:
-            worst = limit if limit is not None else (NEVER if order.buy else 0)
-            stopped = self._walk(order, worst, False, happened)
+        worst = limit if limit is not None else (NEVER if order.buy else 0)
+        stopped = self._walk(order, worst, False, happened)
         if order.left == 0:
             return happened
         if stopped or not rests or self._most(order, 1) == 0:
@@ -217,7 +217,7 @@ class Exchange:
             own = [other for other in self.resting[1 if order.buy else 0] if other is not replaced]
             if own and not _beyond(own[0], limit):
                 return "post_only: would trade with an order of the same account"
-            if self.valid and self._meets(order.buy, limit):
+            if self._meets(order.buy, limit):
                 return "post_only: would trade at once"
         return ""
 

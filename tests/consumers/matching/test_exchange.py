@@ -1,0 +1,185 @@
+"""What must hold whatever comes: random books, trades, requests and halts through the paper venue."""
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumers.matching.resting import UNKNOWN
+from consumers.orders import FINAL, LEGAL
+from consumers.paper import Out, Paper, PaperOptions
+from schemas import Book, Clock, Control, Equity, Fill, NetPosition, OrderRequest, OrderState, Record, Trade
+from schemas.levels import unpacked
+from tests.market import MS, START, book, broken, trade
+from tests.orders import ETH, request
+
+OPTIONS = st.builds(
+    PaperOptions,
+    latency_in_ms=st.sampled_from([0.0, 3.0]),
+    latency_out_ms=st.sampled_from([0.0, 2.0]),
+    maker_fee=st.just(-0.0001),
+    taker_fee=st.just(0.0005),
+    cancels_ahead=st.sampled_from([0.0, 0.5, 1.0]),
+)
+SIZES = st.integers(1, 30)
+
+
+@st.composite
+def books(draw: st.DrawFn) -> Book:
+    middle = draw(st.integers(998, 1004))
+    sides: list[list[tuple[int, int]]] = []
+    for sign in (-1, 1):
+        levels = draw(st.lists(st.tuples(st.integers(0, 6), SIZES), max_size=5, unique_by=lambda level: level[0]))
+        sides.append([(middle + sign * (1 + away), size) for away, size in sorted(levels)])
+    return book(*sides, known=draw(st.sampled_from([None, 30])))
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> OrderRequest:
+    action = draw(st.sampled_from(["place"] * 6 + ["replace", "cancel", "cancel_all"]))
+    name = draw(st.sampled_from("abcdefghijklmnop"))
+    market = draw(st.booleans()) and draw(st.booleans())
+    rests = not market and draw(st.booleans())
+    return request(
+        name, action, replaces=draw(st.sampled_from("abcdefgh")) if action == "replace" else "",
+        side=draw(st.sampled_from(["buy", "sell"])), kind="market" if market else "limit",
+        time_in_force="GTT" if rests else "IOC", post_only=rests and draw(st.booleans()),
+        reduce_only=draw(st.booleans()) and draw(st.booleans()), price=0 if market else draw(st.integers(994, 1008)),
+        size=draw(SIZES), sequence=draw(st.integers(1, 1_000)), strategy=draw(st.sampled_from(["mm", "mm", "other"])),
+    )  # fmt: skip
+
+
+EVENTS = st.one_of(
+    books(),
+    st.builds(trade, st.integers(994, 1008), SIZES, st.sampled_from(["buy", "sell", ""])),
+    requests(),
+    requests(),
+    st.just(broken()),
+    st.just(Clock(START)),
+    st.builds(
+        Control,
+        st.just(START),
+        st.sampled_from(["*", "mm"]),
+        st.sampled_from(["halt", "reset"]),
+        st.just("me"),
+        st.just("so"),
+    ),
+)
+
+
+def timed(events: list[Record], gaps: list[int]) -> list[Any]:
+    """The events one after the other, so many ms apart; requests expire after 50 ms and are stale after 20."""
+    at, placed = START, []
+    for event, gap in zip(events, gaps, strict=False):
+        at += gap * MS
+        changes: dict[str, int] = {"event_ns": at}
+        if isinstance(event, OrderRequest):
+            changes |= {"expires_ns": at + 50 * MS, "valid_until_ns": at + 20 * MS}
+        placed.append(msgspec.structs.replace(event, **changes))
+    return placed
+
+
+STREAMS = st.builds(timed, st.lists(EVENTS, max_size=40), st.lists(st.integers(0, 12), min_size=40, max_size=40))
+
+
+class Witness:
+    """Holds what the venue says against what came in."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, OrderRequest] = {}
+        self.filled: Counter[str] = Counter()
+        self.status: dict[str, str] = {}
+        self.displayed: Counter[tuple[str, int]] = Counter()  # by the side that would take it
+        self.position = self.cash = 0
+        self.fees = 0.0
+
+    def take(self, event: Record, said: list[Out]) -> None:
+        if isinstance(event, OrderRequest) and event.action in ("place", "replace"):
+            self.asked.setdefault(event.client_id, event)
+        if isinstance(event, Book):
+            self.displayed = Counter()
+            for side, data in (("sell", event.bids), ("buy", event.asks)):
+                self.displayed.update({(side, price): size for price, size in unpacked(data).tolist()})
+        for each in said:
+            if isinstance(each, Fill):
+                self.fill(each)
+            elif isinstance(each, OrderState):
+                self.state(each)
+            elif isinstance(each, NetPosition):
+                assert each.size == self.position
+            else:
+                self.equity(each)
+        if isinstance(event, Trade):
+            made = [each for each in said if isinstance(each, Fill) and each.liquidity == "maker"]
+            assert sum(each.size for each in made) <= round(event.size * 100)
+            assert all((each.price - event.price * 10) * (1 if each.side == "buy" else -1) >= 0 for each in made)
+
+    def fill(self, fill: Fill) -> None:
+        asked = self.asked[fill.client_id]
+        self.filled[fill.client_id] += fill.size
+        assert self.filled[fill.client_id] <= asked.size
+        sign = 1 if fill.side == "buy" else -1
+        assert asked.kind == "market" or sign * (asked.price - fill.price) >= 0
+        if fill.liquidity == "taker":
+            self.displayed[fill.side, fill.price] -= fill.size
+            assert self.displayed[fill.side, fill.price] >= 0
+            assert not asked.post_only
+        else:
+            assert fill.price == asked.price
+        if asked.reduce_only:
+            assert abs(self.position + sign * fill.size) == abs(self.position) - fill.size
+        self.position += sign * fill.size
+        self.cash -= sign * fill.size * fill.price
+        self.fees += fill.fee
+
+    def state(self, state: OrderState) -> None:
+        before = self.status.get(state.client_id, "requested")
+        assert state.status in LEGAL[before] | {"partly_filled"}
+        assert before not in FINAL
+        assert state.filled <= self.filled[state.client_id]
+        self.status[state.client_id] = state.status
+
+    def equity(self, equity: Equity) -> None:
+        assert abs(equity.fees - self.fees) < 1e-9
+        assert abs(equity.equity - (equity.realised + equity.unrealised - equity.fees + equity.funding)) < 1e-9
+        if not self.position:
+            assert abs(equity.realised - self.cash / 1_000) < 1e-9
+
+
+@settings(max_examples=300, deadline=None)
+@given(STREAMS, OPTIONS)
+def test_nothing_trades_beyond_price_size_or_displayed_volume_and_nothing_gets_lost(
+    events: list[Any], options: PaperOptions
+) -> None:
+    venue, witness = Paper(ETH, options), Witness()
+    for event in events:
+        witness.take(event, list(venue.on_event(event)))
+        bids, asks = venue.state.exchange.resting
+        assert not (bids and asks) or bids[0].price < asks[0].price
+        for side in (bids, asks):
+            for first, second in pairwise(side):
+                assert first.price != second.price or first.ahead <= second.ahead
+        for order in (*bids, *asks):
+            assert 0 <= order.ahead <= UNKNOWN
+            assert order.left > 0
+            assert witness.filled[order.client_id] == order.filled
+            assert witness.status[order.client_id] in ("open", "partly_filled")
+        assert venue.state.exchange.account.position == witness.position
+        assert venue.state.exchange.account.cash == witness.cash
+
+
+@settings(max_examples=150, deadline=None)
+@given(STREAMS, OPTIONS, st.data())
+def test_a_restart_anywhere_changes_nothing(events: list[Any], options: PaperOptions, data: st.DataObject) -> None:
+    venue, restarted = Paper(ETH, options), Paper(ETH, options)
+    cuts = data.draw(st.sets(st.integers(0, len(events))))
+    for number, event in enumerate(events):
+        if number in cuts:
+            plain = msgspec.msgpack.decode(msgspec.msgpack.encode(restarted.snapshot()))
+            restarted = Paper(ETH, options)
+            restarted.restore(plain)
+        assert list(venue.on_event(event)) == list(restarted.on_event(event))
+    assert venue.snapshot() == restarted.snapshot()
