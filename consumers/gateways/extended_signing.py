@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, NamedTuple
 
-import fast_stark_crypto
+from infra.errors import UserError
+
+try:
+    import fast_stark_crypto
+except ModuleNotFoundError as missing:
+    raise UserError("trading at Extended needs the extra: pip install 'tidemill[extended]'") from missing
 
 SETTLEMENT_S = 14 * 86_400
 SECOND_MS = 1_000

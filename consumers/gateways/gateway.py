@@ -110,6 +110,8 @@ class Gateway:
                 self._tasks, self._lanes = tasks, Lanes(self._carry_out, tasks)
                 for work in (self._follow, self._keep_armed, self._keep_reconciled, self._keep_watch):
                     tasks.create_task(work())
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
         finally:
             await self._leave()
 

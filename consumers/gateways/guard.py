@@ -17,7 +17,7 @@ EVERYTHING = "*"
 
 @dataclass(slots=True)
 class Halts:
-    """The halts in force: why, by scope.
+    """The halts in force. Controls may come more than once and in any order: their times say which was later.
 
     >>> halts = Halts()
     >>> halts.take(Control(1, "*", "halt", "me", "enough")), halts.take(Control(2, "*", "reset", "me", " "))
@@ -28,24 +28,36 @@ class Halts:
     (True, '')
     """
 
-    by_scope: dict[str, str] = field(default_factory=dict)
+    by_scope: dict[str, Control] = field(default_factory=dict)
+    resets_ns: dict[str, int] = field(default_factory=dict)
 
     def take(self, control: Control) -> bool:
         """Follow a word; False where it changes nothing, as a note or a reset without a reason."""
+        scope, event_ns = control.scope, control.event_ns
         if control.action == "halt":
-            self.by_scope[control.scope] = f"halted by {control.by}: {control.reason}"
+            reset_ns = max(self.resets_ns.get(scope, -1), self.resets_ns.get(EVERYTHING, -1))
+            known = self.by_scope.get(scope)
+            if event_ns <= reset_ns or (known is not None and event_ns <= known.event_ns):
+                return False
+            self.by_scope[scope] = control
             return True
-        if control.action != "reset" or not control.reason.strip():
+        if control.action != "reset" or not control.reason.strip() or event_ns <= self.resets_ns.get(scope, -1):
             return False
-        if control.scope == EVERYTHING:
-            self.by_scope.clear()
-        else:
-            self.by_scope.pop(control.scope, None)
+        self.resets_ns[scope] = event_ns
+        ended = list(self.by_scope) if scope == EVERYTHING else [scope]
+        for name in ended:
+            if name in self.by_scope and self.by_scope[name].event_ns <= event_ns:
+                del self.by_scope[name]
         return True
+
+    def reasons(self) -> dict[str, str]:
+        """Why, by scope."""
+        return {scope: f"halted by {halt.by}: {halt.reason}" for scope, halt in self.by_scope.items()}
 
     def reason(self, *scopes: str) -> str:
         """Why nothing may be placed under any of some scopes; empty where it may."""
-        return next((self.by_scope[scope] for scope in (EVERYTHING, *scopes) if scope in self.by_scope), "")
+        reasons = self.reasons()
+        return next((reasons[scope] for scope in (EVERYTHING, *scopes) if scope in reasons), "")
 
 
 @dataclass(slots=True)

@@ -58,7 +58,7 @@ async def reconcile(
         if began_ns - order["changed_ns"] > grace_ns:
             tell(ledger.tell(await _outcome(venue, instrument, order, now())))
     await _positions(venue, ledger, tell, now)
-    for paid in await venue.payments(max(ledger.from_ns - OVERLAP_NS, 0)):
+    for paid in await venue.payments(ledger.from_ns):
         tell(ledger.pay(paid))
     ledger.funds = await venue.funds()
     for instrument in sorted({*instruments, *ledger.holdings}):
@@ -79,7 +79,7 @@ async def _outcome(venue: Venue, instrument: str, order: Order, now_ns: int) -> 
 async def _positions(
     venue: Venue, ledger: Ledger, tell: Callable[[Iterable[Record]], None], now: Callable[[], int]
 ) -> None:
-    since_ns = max(ledger.from_ns - OVERLAP_NS, 0)
+    since_ns = ledger.from_ns
     await _trades(venue, ledger, tell, since_ns)
     before: list[tuple[str, Decimal]] = []
     for attempt in range(TRIES):
