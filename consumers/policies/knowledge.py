@@ -32,7 +32,6 @@ from schemas import (
 )
 
 RACES = ("post_only", "replaces")  # rejects without fault: the book or a fill was faster than the request
-KEPT = 4  # times answer_ms that an ended order is remembered
 LEVEL = struct.Struct("<qq")  # price, size
 
 
@@ -114,9 +113,9 @@ class Knowledge:
             self._forget()
 
     def _forget(self) -> None:
-        """Drop orders that ended long ago and whose fills are all in."""
+        """Drop orders that ended more than ``answer_ms`` ago and whose fills are all in."""
         state = self.state
-        before_ns = state.now_ns - KEPT * self.options.answer_ms * MILLISECOND
+        before_ns = state.now_ns - self.options.answer_ms * MILLISECOND
         for order in list(state.orders.values()):
             if order["status"] in FINAL and order["changed_ns"] < before_ns and order["filled"] <= order["traded"]:
                 del state.orders[order["client_id"]]
