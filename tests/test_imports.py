@@ -106,6 +106,7 @@ RULES: dict[str, Rule] = {
     "processors/stage.py": ({"schemas"}, {*PURE, *COLUMNS}),
     "processors/wiring.py": ({"processors.stage"}, PURE),
     "processors/online/market_hours.py": ({"processors.online"}, {*PURE, *NUMERIC, "exchange_calendars"}),
+    "processors/online/garch_search.py": ({"processors.online"}, {*PURE, *NUMERIC, "arch"}),
     "processors/online/*.py": ({"schemas.jit", "processors.online"}, {*PURE, *NUMERIC}),
     "processors/*.py": ({"schemas", "processors.stage", "processors.online"}, {*PURE, *NUMERIC}),
     # consumers: pure parts, those that run feeds or chains in process, sinks and readers
