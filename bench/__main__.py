@@ -18,7 +18,7 @@ def main() -> int:
     runs = options.runs or (1 if options.quick else 3)
     codec.main(ticks // 4, runs)
     reached = [replay.main(ticks), archive.main(ticks * 5 // 2, runs), books.main(runs), parsing.main(runs)]
-    reached += [garch.main(runs), market_maker.main(runs), synth.main(runs)]
+    reached += [garch.main(runs), market_maker.main(runs), synth.main(runs), serving.main(runs)]
     reached += [pipeline.main(ticks, runs, options.only), latency.main(runs=runs)]
     return 0 if all(reached) else 1
 
