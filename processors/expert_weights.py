@@ -18,7 +18,7 @@ from processors.online.recent_closes import RecentCloses
 from processors.online.resampling import MINUTE_NS
 from processors.online.synth_assets import ASSETS, HOUR_S
 from processors.online.synth_experts import Expert, experts, updated
-from processors.online.synth_forecast import Known, known_of, recipe, simulated, work
+from processors.online.synth_forecast import Known, known_of, profile_of, recipe, simulated, work
 from processors.online.synth_rules import LEAD_MINUTES, NAMES, STEPS_S, Competition, competition_at
 from processors.online.synth_score import score
 from processors.stage import Stage
@@ -118,8 +118,7 @@ class ExpertWeights(Stage[VolatilityState, ExpertWeight]):
     def _paths(self, trial: Trial, tried: Sequence[Expert], competition: Competition) -> Iterator[Shocks]:
         """The paths of each expert, in the same arrays one after the other."""
         asset = ASSETS[trial.asset]
-        profile = np.frombuffer(trial.profile, "<f4").reshape(2, -1).astype(np.float64)
-        known = Known(trial.price, trial.fasts[0], trial.slow, profile)
+        known = Known(trial.price, trial.fasts[0], trial.slow, profile_of(trial.profile))
         usual = recipe(
             known, asset, asset.model(trial.length_s), trial.start * 60, competition.increment_s, competition.points - 1
         )

@@ -38,10 +38,14 @@ class Known(NamedTuple):
 
 def known_of(state: Any, length_s: int) -> Known:
     """What a VolatilityState says for paths of a length."""
-    profile = np.frombuffer(state.profile, "<f4").reshape(2, -1).astype(np.float64) if state.profile else EVEN
     hour = length_s <= HOUR_S
     fast, slow = (state.hour_fast, state.hour_slow) if hour else (state.fast, state.slow)
-    return Known(state.price, fast, slow, profile)
+    return Known(state.price, fast, slow, profile_of(state.profile))
+
+
+def profile_of(packed: bytes) -> Floats:
+    """A profile out of a record's bytes; even where there are none."""
+    return np.frombuffer(packed, "<f4").reshape(2, -1).astype(np.float64) if packed else EVEN
 
 
 class Recipe(NamedTuple):
