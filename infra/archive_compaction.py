@@ -29,7 +29,7 @@ from schemas.batch import LINEAGE, Fresh
 from schemas.record import EVERY_KEY
 
 ASIDE = ".compaction"  # under the root
-GROUP = 4_096  # rows in a row group; a replay holds one of each key in memory
+GROUP = 4_096  # rows in a row group, and half as many again; a replay holds one of each key in memory
 PENDING = 1 << 19  # rows that wait for their row group to fill, of all keys together
 KEYS = 256  # files written at a time
 MANY = 16  # fresh files of a day still going on that are worth putting together
@@ -200,7 +200,7 @@ class _File:
         self.rows += len(rows)
         self.pending += len(rows)
         self._waiting.append(rows)
-        if self.pending >= GROUP:
+        if self.pending >= GROUP + GROUP // 2:  # a short rest would cost a reader as much as a whole group
             self.flush()
         return self.pending - before
 
@@ -210,7 +210,7 @@ class _File:
         table = pl.concat(self._waiting, rechunk=True).to_arrow()
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._file, table.schema, **archive.encoding(table.schema))
-        self._writer.write_table(table, row_group_size=GROUP)
+        self._writer.write_table(table, row_group_size=-(-count // max(count // GROUP, 1)))
         self._waiting, self.pending = [], 0
         return count
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
@@ -24,6 +24,8 @@ from schemas import RECORDS, Record
 from schemas.generate import definitions
 
 LARGEST = (1 << 63) - 1
+# Polars reads small row groups twice as fast as Arrow, and panics on some files that it cannot read.
+DAMAGED = (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,9 @@ class File:
             self._at = begin + int(self._offsets[begin:].searchsorted(bound, side="right"))
         return self._frame.slice(begin, self._at - begin)
 
-    def _begin(self, file: pq.ParquetFile) -> None:
+    def _begin(self, file: BinaryIO) -> None:
         """Look at what there is."""
-        wanted, self._metadata = self._wanted, file.metadata
+        wanted, self._metadata = self._wanted, pq.read_metadata(file)
         absent = wanted.columns - set(self._metadata.schema.names)
         self._filled = {name: value for name, value in defaults(RECORDS[wanted.table]).items() if name in absent}
         if lacking := absent - self._filled.keys():
@@ -123,10 +125,10 @@ class File:
         self._groups.extend(self._chosen(self._after))
 
     def _chosen(self, after: int) -> Iterator[tuple[int, int, int]]:
-        """Index, rows and last offset of each row group that is wanted."""
+        """First row, rows and last offset of each row group that is wanted."""
         metadata, wanted, path = self._metadata, self._wanted, self._piece.path
         places = {name: place for place, name in enumerate(metadata.schema.names)}
-        before = self._piece.first - 1
+        before, row = self._piece.first - 1, 0
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
             first, last = _span(group.column(places["_offset"]), path)
@@ -136,23 +138,25 @@ class File:
             earliest, latest = _span(group.column(places["event_ns"]), path)
             timely = latest >= wanted.start_ns and earliest < wanted.end_ns
             if timely and last > after and first <= wanted.until:
-                yield number, group.num_rows, last
+                yield row, group.num_rows, last
+            row += group.num_rows
         if before != self._piece.last:
             raise UserError(f"{path}: damaged: ends at offset {before}, not {self._piece.last}")
 
-    def _read(self, file: pq.ParquetFile, most: int) -> pl.DataFrame:
-        """The next row groups, so that about so many rows are held."""
+    def _read(self, file: BinaryIO, most: int) -> pl.DataFrame:
+        """The next row groups, as long as they follow each other, so that about so many rows are held."""
         if self._metadata is None:
             self._begin(file)
-        wanted, groups, held = self._wanted, list[int](), self.held
-        while self._groups and (not groups or held <= most // 2):
-            group, size, self.reached = self._groups.popleft()
-            groups.append(group)
-            held += size
-        if not groups:
+        if not self._groups:
             return pl.DataFrame()
-        found = file.read_row_groups(groups, columns=self._columns, use_threads=False)
-        frame = pl.DataFrame(pl.from_arrow(found, rechunk=True))
+        wanted = self._wanted
+        begin, size, self.reached = self._groups.popleft()
+        while self._groups and self._groups[0][0] == begin + size and self.held + size <= most // 2:
+            _, more, self.reached = self._groups.popleft()
+            size += more
+        file.seek(0)
+        source = pl.scan_parquet(file, glob=False, hive_partitioning=False, parallel="none")
+        frame = source.select(self._columns).slice(begin, size).collect()
         _check(self._piece.path, frame, self.reached)
         columns = {name: frame[name] for name in self._columns}
         columns |= {name: pl.Series([value]).new_from_index(0, len(frame)) for name, value in self._filled.items()}
@@ -162,7 +166,7 @@ class File:
             frame = frame.filter(frame[key].is_in([name for name in frame[key].unique() if wanted.has(name)]))
         return frame
 
-    def _opened(self, read: Callable[[pq.ParquetFile], Any]) -> Any:
+    def _opened(self, read: Callable[[BinaryIO], pl.DataFrame]) -> pl.DataFrame:
         """What is read of the file while it is open, if it is still the one of which the metadata was read."""
         path = self._piece.path
         try:
@@ -172,10 +176,10 @@ class File:
                 if self._identity not in {(), identity}:
                     raise Gone(path)
                 self._identity = identity
-                return read(pq.ParquetFile(file, metadata=self._metadata))
+                return read(file)
         except FileNotFoundError:
             raise Gone(path) from None
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGED as error:
             raise UserError(f"{path}: damaged: {error}") from None
 
 
