@@ -41,7 +41,7 @@ def extended(
     executor: Executors = None,
     countdown: Countdown = 60,
     away: Away = 10.0,
-    orders_per_second: Rate = 10.0,
+    orders_per_second: Rate = 5.0,
     api_url: ApiUrl = "",
     stream_url: StreamUrl = "",
 ) -> None:

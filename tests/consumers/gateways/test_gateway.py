@@ -324,3 +324,32 @@ def test_funding_is_told_once() -> None:
             assert written.of(Equity)[-1].funding == -1.25
 
     asyncio.run(run())
+
+
+def test_the_switch_stays_armed_where_an_order_may_still_come() -> None:
+    async def run() -> None:
+        async with ExtendedVenue() as venue:
+            async with trading(venue) as (gateway, written):
+                venue.faults.append(Fault("/user/order", "stalled", method="POST"))
+                gateway.request(ask("id-1"))
+                await until(lambda: len(venue.exchange.orders) == 1)
+            assert venue.exchange.open() == []
+            assert venue.exchange.fires_at < float("inf")
+            assert written.states("id-1")[-1] == "cancelled"
+
+    asyncio.run(run())
+
+
+def test_no_more_orders_go_out_than_the_rate_allows_and_the_rest_grow_stale() -> None:
+    async def run() -> None:
+        options = dataclasses.replace(QUICK, orders_per_s=2.0)
+        async with ExtendedVenue() as venue, trading(venue, options) as (gateway, written):
+            for number in range(8):
+                gateway.request(ask(f"id-{number}", valid_until_ns=time.time_ns() + SECOND))
+            await until(lambda: all(written.states(f"id-{number}") for number in range(8)))
+            orders = len(venue.exchange.orders)
+            stale = [state for state in written.of(OrderState) if state.reason.startswith("stale")]
+            assert 3 <= orders <= 4
+            assert orders + len(stale) == 8
+
+    asyncio.run(run())
