@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from infra.settings import load_settings
 from infra.tables import columns
 from processors.stage import stages, writes
 from processors.wiring import plan
-from schemas import EVERY_KEY, RECORDS, Checkpoint, Clock, Record
+from schemas import EVERY_KEY, RECORDS, Checkpoint, Clock, Forecast, Record
 from tests.derived import batches
 from tests.grafana.plugin import View
 from tests.history import batch
@@ -31,7 +32,13 @@ PANELS = [(name, panel) for name, dashboard in BUILT.items() for panel in dashbo
 TYPES = {"timeseries", "stat", "table", "barchart", "state-timeline"}
 INSTRUMENTS = ("x:a", "x:b", "x:c")
 CHAIN = plan(stages())["ticks"]
-GIVEN = {"ticks", "dead_letters", "checkpoints", *(record.topic for stage in CHAIN for record in writes(stage))}
+GIVEN = {
+    "forecasts",
+    "ticks",
+    "dead_letters",
+    "checkpoints",
+    *(record.topic for stage in CHAIN for record in writes(stage)),
+}
 SAMPLES: dict[Any, Any] = {str: "sequence", bytes: b"", int: 1, float: 1.0, bool: True}
 PROVISIONING = SHIPPED.parent / "provisioning"
 
@@ -46,6 +53,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, 
     sink.write(batches(records))
     sink.write([batch([Checkpoint("g:ticks:0", last_ns, 1, "{}", b"")])])
     sink.write([batch([record]) for record in one_of_each(last_ns)])
+    sink.write([batch(forecasts(last_ns))])
     first_ns = min(record.event_ns for record in records)
     yield sink.client, View(first_ns // 10**6 - 1_000, last_ns // 10**6 + 61_000, 10_000, INSTRUMENTS)
     sink.close()
@@ -58,6 +66,14 @@ def one_of_each(event_ns: int) -> Iterator[Record]:
             values = {field.name: SAMPLES[field.type] for field in msgspec.structs.fields(record)}
             key = {} if record.key_field == EVERY_KEY else {record.key_field: "x:a"}
             yield record(**values | key | {"event_ns": event_ns})
+
+
+def forecasts(event_ns: int) -> list[Record]:
+    """A forecast of each competition, of two points with seven quantiles each."""
+    values = {field.name: SAMPLES[field.type] for field in msgspec.structs.fields(Forecast)}
+    values |= {"instrument": "x:a", "event_ns": event_ns, "start_ns": event_ns, "step_ms": 30_000, "steps": 1}
+    bands = struct.pack("<14f", *range(1, 15))
+    return [Forecast(**values | {"competition": name, "bands": bands}) for name in ("1h", "24h")]
 
 
 def sql_of(panel: dict[str, Any]) -> str:
@@ -138,7 +154,8 @@ def test_the_committed_json_is_what_the_code_builds(name: str) -> None:
 def test_the_variable_lists_the_instruments(name: str, history: tuple[Client, View]) -> None:
     (variable,) = BUILT[name]["templating"]["list"]
     assert variable["datasource"] == SOURCE
-    assert query(history[0], variable["query"])["instrument"].to_list() == list(INSTRUMENTS)
+    found = query(history[0], variable["query"])["instrument"].to_list()
+    assert found == (["x:a"] if "FROM volatility_states" in variable["query"] else list(INSTRUMENTS))
 
 
 def test_the_command_writes_every_dashboard(tmp_path: Path) -> None:
