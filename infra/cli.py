@@ -47,6 +47,8 @@ COMMANDS = {
         "replay": "processors.replay.command:replay",
     },
     "Trade": {
+        "maker": "consumers.maker_command:maker",
+        "collect": "consumers.collector_command:collect",
         "trade": "consumers.gateways.command:app",
         "kill": "consumers.gateways.switch:kill",
         "resume": "consumers.gateways.switch:resume",

@@ -140,6 +140,11 @@ RULES: dict[str, Rule] = {
     "consumers/limits.py": ({"schemas", "consumers.orders", "consumers.steps"}, PURE),
     "consumers/backtest/__init__.py": (set(), PURE),
     "consumers/backtest/loop.py": ({"schemas", *(f"processors.{part}" for part in ("chain", "stage", "wiring"))}, PURE),
+    "consumers/collector.py": ({"schemas", "consumers.collector_files"}, PURE),
+    "consumers/collector_files.py": ({"infra.errors"}, PURE),
+    "consumers/collector_command.py": (ANY_OF_OURS - {"grafana"}, None),
+    "consumers/maker_command.py": (ANY_OF_OURS - {"grafana"}, None),
+    "consumers/maker_config.py": ({"processors.stage", "consumers.policies", "infra"}, {*PURE, "pydantic"}),
     "consumers/backtest/*.py": (ANY_OF_OURS - {"grafana"}, None),
     # consumers/policies: what executors decide, from inputs alone
     "consumers/policies/*.py": (
@@ -177,6 +182,7 @@ RULES: dict[str, Rule] = {
         )
         for shell in ("fetching", "listening", "updater", "updater_command")
     },
+    "consumers/synth/fan.py": ({"processors.online"}, {*PURE, *NUMERIC, "matplotlib"}),
     "consumers/synth/*.py": (
         {"processors.online", "consumers.synth"},
         {*PURE, *NUMERIC, "arch", "rich"},

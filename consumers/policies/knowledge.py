@@ -4,6 +4,7 @@ The position is the sum of the fills. A reconciled NetPosition takes its place, 
 order state tells of before they come count against the bound at once (``rooms``).
 """
 
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,7 @@ from schemas import (
 )
 
 RACES = ("post_only", "replaces")  # rejects without fault: the book or a fill was faster than the request
+FIGURE = re.compile(r"-?\d[\d.,e-]*")
 LEVEL = struct.Struct("<qq")  # price, size
 
 
@@ -255,5 +257,5 @@ TAKES: dict[type[Record], Callable[[Knowledge, Any], str]] = {
 def _unusable(what: str, usable: bool, value: float, reason: str) -> str:
     """Why an estimate cannot be used, in a phrase that does not change with its figures."""
     if not usable:
-        return f"{what} not usable: {reason.partition(':')[0]}"
+        return f"{what} not usable: {FIGURE.sub('#', reason)}"
     return "" if value > 0.0 else f"{what} not usable: it is 0"
