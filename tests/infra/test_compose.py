@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from consumers.gateways.extended_keys import ExtendedKeys
 from infra.cli import COMMANDS
 from infra.settings import Settings
 from tests.brokers import REDPANDA
@@ -20,6 +21,8 @@ PASSWORDS = {
     "CLICKHOUSE_READER_PASSWORD": "canary-2",
     "GRAFANA_ADMIN_PASSWORD": "canary-3",
 }
+TRADING = ["merge", "market-maker", "gateway"]
+KEYS = {"API_KEY", "STARK_PUBLIC", "STARK_PRIVATE", "VAULT_NUMBER"}
 SOURCE = (ROOT / "docker-compose.yml").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load(SOURCE)["services"]
 
@@ -38,6 +41,8 @@ def resolved(folder: Path, **variables: str) -> "subprocess.CompletedProcess[str
         str(ROOT / "docker-compose.yml"),
         "--profile",
         "all",
+        "--profile",
+        "executor",
         "config",
     ]
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
@@ -64,7 +69,7 @@ def test_a_service_listens_on_loopback_only_and_says_whether_it_is_healthy(name:
     assert [port for port in service.get("ports", []) if not re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)] == []
     assert "network_mode" not in service
     assert "healthcheck" in service
-    assert "all" in service["profiles"]
+    assert {"all", "executor"} & set(service["profiles"])
     if service["healthcheck"] == {"disable": True}:
         assert service["restart"] == "no"
 
@@ -76,7 +81,19 @@ def test_what_a_service_waits_for_is_in_each_of_its_profiles(name: str) -> None:
         assert set(service["profiles"]) <= set(SERVICES[other]["profiles"]), other
 
 
-@pytest.mark.parametrize("name", SERVICES)
+def test_trading_is_not_part_of_the_whole_and_off_without_keys(tmp_path: Path) -> None:
+    assert [name for name, service in SERVICES.items() if "all" not in service["profiles"]] == TRADING
+    services = yaml.safe_load(resolved(tmp_path, **PASSWORDS).stdout)["services"]
+    given = services["gateway"]["environment"]
+    assert (given["TIDEMILL_TRADING_MODE"], given["TRADING_ENABLED"], given["API_KEY"]) == ("paper", "false", "")
+    keys = {name: f"canary-{name.lower()}" for name in KEYS}
+    services = yaml.safe_load(resolved(tmp_path, **PASSWORDS, **keys).stdout)["services"]
+    for name, service in services.items():
+        held = {variable for variable, value in service.get("environment", {}).items() if value in keys.values()}
+        assert held == (KEYS if name == "gateway" else set()), name
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "gateway"])
 def test_a_service_has_no_secret_of_its_own_and_no_trading_key(name: str) -> None:
     for variable, value in SERVICES[name].get("environment", {}).items():
         if re.search("PASS|SECRET|TOKEN|KEY", variable):
@@ -88,8 +105,9 @@ def test_a_service_has_no_secret_of_its_own_and_no_trading_key(name: str) -> Non
 def test_our_services_call_commands_and_settings_that_exist(name: str) -> None:
     commands = {command for group in COMMANDS.values() for command in group}
     assert SERVICES[name]["command"][0] in commands
-    for variable in SERVICES[name].get("environment", {}):
-        assert variable.removeprefix("TIDEMILL_").lower() in Settings.model_fields
+    known = {f"TIDEMILL_{field.upper()}" for field in Settings.model_fields}
+    known |= {field.upper() for field in ExtendedKeys.model_fields}
+    assert set(SERVICES[name].get("environment", {})) <= known
 
 
 def test_images_are_pinned_and_tests_use_the_same_redpanda() -> None:

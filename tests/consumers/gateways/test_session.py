@@ -240,7 +240,7 @@ def test_kill_halts_over_a_restart_and_resume_needs_a_reason(live: Settings, ven
     running.end(signal.SIGKILL)
     running.start()
     until(lambda: running.told().count("account stream up") == 2, market, running)
-    market.ask(ask("no"))
+    market.ask(ask("no", valid_until_ns=time.time_ns() + 60 * SECOND))
     until(lambda: states(live, "no") == ["rejected"], market, running)
     assert "it went wrong" in written(live, OrderState)[-1].reason
     assert command(running, "resume", "--reason", " ").returncode == 2
