@@ -173,7 +173,7 @@ RULES: dict[str, Rule] = {
     "consumers/synth/state.py": ({"schemas", "processors.online"}, {*PURE, *COLUMNS, "os"}),
     **{
         f"consumers/synth/{shell}.py": ({"schemas", "processors.online", "consumers.synth", "infra"}, None)
-        for shell in ("axon", "serve_command", "serving", "simulations")
+        for shell in ("axon", "axon_command", "serve_command", "serving", "simulations")
     },
     **{
         f"consumers/synth/{shell}.py": (

@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from consumers.synth import contestants as by
-from consumers.synth.backtest import Result, prompts, run
+from consumers.synth.axon_command import axon_
+from consumers.synth.backtest import Result, prompts, run, truth
 from consumers.synth.bars import read
 from consumers.synth.contestants import Contestant, Moment, Work
+from consumers.synth.fan import FORMATS
+from consumers.synth.fan import write as draw
 from consumers.synth.fitting import fit as search
 from consumers.synth.fitting import mean_score
 from consumers.synth.history import History, history
@@ -26,7 +29,7 @@ from infra.settings import load_settings
 from processors.online.day_profile import DAY
 from processors.online.synth_assets import ASSETS, USUAL, Asset, Model, check
 from processors.online.synth_assets import asset as asset_named
-from processors.online.synth_rules import PATHS, Competition, Rules, newest, rules_on
+from processors.online.synth_rules import LEAD_MINUTES, PATHS, Competition, Rules, newest, rules_on
 from processors.online.synth_rules import cadence as usual_cadence
 
 LENGTHS = {"24h": 86_400, "1h": 3_600}
@@ -51,6 +54,7 @@ Out = Annotated[Path | None, typer.Option(help="File to write the parameters int
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
 app.command()(updater)
 app.command()(serve)
+app.command("axon")(axon_)
 
 
 @app.command()
@@ -121,6 +125,36 @@ def fit_(
     if out:
         until = datetime.fromtimestamp((first + num_days * DAY) * 60, UTC)
         out.write_text(json.dumps({"fitted_before": until.isoformat(), "models": models}, indent=1) + "\n")
+
+
+@app.command()
+def fan(
+    asset: Annotated[str, typer.Option(help="Asset as the subnet names it.")],
+    start: Annotated[str, typer.Option(help="When the paths start, e.g. 2026-04-20T12:00 (UTC); not given: now.")] = "",
+    bars: Bars = None,
+    competition: Kind = "24h",
+    paths: Paths = PATHS,
+    out: Annotated[Path, typer.Option(help=f"File to draw into: {', '.join(FORMATS)}.")] = Path("fan.png"),
+) -> None:
+    """Draw a forecast's bands, with what came where that is known; without a start, from the last bar there is."""
+    if out.suffix not in FORMATS:
+        raise UserError(f"--out: {out.name!r} ends in none of {', '.join(FORMATS)}")
+    found, rule = opened(asset, bars, competition, "")
+    minutes = found.minutes
+    moment = Moment(minute("--start", start), 0) if start else Moment(minutes.end + LEAD_MINUTES, 0)
+    moment = moment._replace(known=moment.start - LEAD_MINUTES - 1)
+    if not minutes.start + found.asset.warm_up_minutes <= moment.known < minutes.end:
+        first = datetime.fromtimestamp((minutes.start + found.asset.warm_up_minutes) * 60, UTC)
+        last = datetime.fromtimestamp((minutes.end + LEAD_MINUTES) * 60, UTC)
+        raise UserError(f"--start: the bars allow for a start from {first:%F %H:%M} to {last:%F %H:%M}")
+    made = by.ours(found, found.asset.model(rule.length_s), Work(rule, paths))(moment)
+    every = rule.increment_s // 60
+    places = np.arange(max(moment.known - rule.length_s // 120, minutes.start), moment.known + 1)
+    title = f"{asset}, {competition} from {datetime.fromtimestamp(moment.start * 60, UTC):%F %H:%M}"
+    times = moment.start + every * np.arange(rule.points)
+    real = truth(minutes, moment.start, rule)
+    draw(out, title, moments_of(times), made, real, (moments_of(places), minutes.closes[places - minutes.start]))
+    print(out)
 
 
 def opened(name: str, bars: Path | None, competition: str, rules: str) -> tuple[History, Competition]:
@@ -197,6 +231,24 @@ def day(option: str, text: str) -> int:
         return int(np.datetime64(datetime.fromisoformat(text).date(), "D").astype(int)) * DAY
     except ValueError:
         raise UserError(f"{option}: {text!r} is not a day like 2026-04-09") from None
+
+
+def minute(option: str, text: str) -> int:
+    """A time to the minute.
+
+    >>> minute("--start", "1970-01-02T00:01")
+    1441
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"{option}: {text!r} is no time like 2026-04-20T12:00") from None
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) // 60
+
+
+def moments_of(minutes: Any) -> Any:
+    """Minutes since the epoch as numpy's times."""
+    return minutes.astype("datetime64[m]")
 
 
 def show(console: Console, title: str, results: dict[str, Result], overlap: int) -> None:
