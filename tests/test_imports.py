@@ -161,7 +161,7 @@ RULES: dict[str, Rule] = {
     # consumers/synth: forecasts from bars and their scores; two files know the command line and the archive
     "consumers/synth/command.py": ({"processors.online", "consumers.synth", "infra"}, None),
     "consumers/synth/bars.py": ({"processors.online", "infra"}, {*PURE, *COLUMNS}),
-    # The miner: states as the stages make them, bars as the back-fill asks for them; its shells know disk, clock and web.
+    # The miner: states as the stages make them, bars as the back-fill asks for them; shells know disk, clock and web.
     "consumers/synth/tracking.py": (
         {"schemas", "processors", "consumers.synth"},
         {*PURE, *COLUMNS},

@@ -144,7 +144,7 @@ def fan(
     moment = Moment(minute("--start", start), 0) if start else Moment(minutes.end + LEAD_MINUTES, 0)
     moment = moment._replace(known=moment.start - LEAD_MINUTES - 1)
     if not minutes.start + found.asset.warm_up_minutes <= moment.known < minutes.end:
-        first = datetime.fromtimestamp((minutes.start + found.asset.warm_up_minutes) * 60, UTC)
+        first = datetime.fromtimestamp((minutes.start + found.asset.warm_up_minutes + LEAD_MINUTES + 1) * 60, UTC)
         last = datetime.fromtimestamp((minutes.end + LEAD_MINUTES) * 60, UTC)
         raise UserError(f"--start: the bars allow for a start from {first:%F %H:%M} to {last:%F %H:%M}")
     made = by.ours(found, found.asset.model(rule.length_s), Work(rule, paths))(moment)
