@@ -14,6 +14,7 @@ from consumers.gateways.extended_signing import Account, Assets, amounts, order_
 from consumers.gateways.venue import Prepared, Refused, Told
 from consumers.steps import Steps, decimal
 from schemas import OrderRequest
+from schemas.levels import LARGEST
 
 MILLISECOND = 1_000_000
 DAY_MS = 86_400_000
@@ -75,10 +76,17 @@ class Signer:
         time_in_force: str = "GTT",
         replaces: str = "",
     ) -> dict[str, Any]:
-        """The JSON of an order."""
+        """The JSON of an order.
+
+        Raises:
+            Refused: it is too large to be signed.
+
+        """
         fee = rules.maker_fee if told.post_only else rules.taker_fee
         expires_ms = -(-told.expires_ns // MILLISECOND)
         given = amounts(told.side, told.size, told.price, Decimal(fee), rules.assets)
+        if max(map(abs, given)) > LARGEST:
+            raise Refused(f"an order of {told.size} at {told.price} does not fit into 64 bits of the chain's units")
         message = order_hash(self.account, rules.assets, given, expires_ms, nonce)
         return {
             "id": told.client_id or str(message),

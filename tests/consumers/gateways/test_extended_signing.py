@@ -1,5 +1,6 @@
 """Extended's amounts, hashes and signatures: equal to every vector of the vendor's and to those made with its SDK."""
 
+import dataclasses
 import datetime
 from collections.abc import Iterator
 from decimal import Decimal
@@ -233,6 +234,11 @@ def test_the_fee_is_the_makers_rate_for_post_only_orders_and_the_takers_for_othe
 def test_what_breaks_a_rule_of_the_market_is_refused_before_it_is_signed(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         SIGNER.order(_with(**change), HALF, 1, NOW)
+
+
+def test_an_order_too_large_to_be_signed_is_refused() -> None:
+    with pytest.raises(Refused, match="does not fit into 64 bits"):
+        SIGNER.order(_with(size=10**15, size_decimals=0), dataclasses.replace(HALF, most_value=Decimal()), 1, NOW)
 
 
 def test_a_replacement_names_the_order_it_takes_the_place_of() -> None:

@@ -102,7 +102,7 @@ def environment(settings: Settings, venue: ExtendedVenue) -> dict[str, str]:
 
 def written(settings: Settings, kind: type[Record]) -> list[Any]:
     """The records of a kind that stand in its topic."""
-    records = [CODEC.decode(message.value()) for part in read(settings, kind.topic) for message in part]  # type: ignore[arg-type]
+    records = [CODEC.decode(message.value() or b"") for part in read(settings, kind.topic) for message in part]
     return [record for record in records if isinstance(record, kind)]
 
 
