@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from consumers.reader import Reader
-from consumers.synth.state import KEPT_MINUTES, MINUTE_NS, Kept, Unusable, appended, load, save
+from consumers.synth.state import KEPT_MINUTES, LOGGED, MINUTE_NS, Kept, Unusable, appended, load, save
 from infra import logs
 from infra.registry import codec
 from infra.settings import Settings
@@ -19,7 +19,6 @@ from processors.online.synth_assets import Asset
 from schemas import Bar, VolatilityState
 
 MINUTE_MS = 60_000
-MADE_BY = "kafka"  # in place of the stages' parameters
 log = logs.logger(__name__)
 
 
@@ -66,10 +65,10 @@ class Listening:
 
 def _opened(folder: Path, asset: Asset, now_ns: int) -> Kept:
     try:
-        return load(folder, asset, now_ns, MADE_BY)
+        return load(folder, asset, now_ns, LOGGED)
     except Unusable as error:
         log.warning("state built from the topics", asset=asset.name, reason=str(error))
-        return Kept(asset.name, asset.source, MADE_BY, {}, {})
+        return Kept(asset.name, asset.source, LOGGED, {}, {})
 
 
 def listen(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from consumers.synth.state import Kept, Unusable, load, place
+from consumers.synth.state import LOGGED, Kept, Unusable, load, place
 from consumers.synth.together import correlation, jointly
 from processors.online.synth_assets import Asset
 from processors.online.synth_forecast import digest, forecast, known_of
@@ -52,6 +52,7 @@ class Answer(NamedTuple):
     state: VolatilityState
     digest: str  # of its paths
     widened_s: float  # of variance that the first step has more; 0 where the state was not stale
+    logged: bool  # whether the state is in the log, so that the log can repeat the answer
 
     def record(self, origin: str, arrived_ns: int, answered_ns: int) -> PromptRecord:
         """What is published of it."""
@@ -123,13 +124,13 @@ class Miner:
 
         """
         self._in_time(asked)
-        _, state = self._state(asked.asset)
+        kept, state = self._state(asked.asset)
         asset, widened_s = self._assets[asked.asset], self._widened_s(state, asked)
         made = forecast(
             known_of(state, asked.length_s), asset, asset.model(asked.length_s), asked.start_s, asked.increment_s,
             asked.points - 1, asked.paths, widened_s=widened_s,
         )  # fmt: skip
-        return Answer(self._proved(asked, made), asked, state, digest(made), widened_s)
+        return Answer(self._proved(asked, made), asked, state, digest(made), widened_s, kept.parameters == LOGGED)
 
     def joint(self, asked: Sequence[Prompt]) -> dict[str, list[Any]]:
         """The answers to prompts that differ in their asset alone: paths of one number belong together.

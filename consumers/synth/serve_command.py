@@ -31,7 +31,10 @@ Origin = Annotated[str, typer.Option(help="Who asks, as published: validator, ht
 
 
 class Publications:
-    """Publishes answers; a broker that is away costs their publication, and no answer."""
+    """Publishes answers from states of the log, which alone it can repeat and score.
+
+    A broker that is away costs an answer its publication, and nothing else.
+    """
 
     def __init__(self, settings: Settings, origin: str) -> None:
         self._settings, self._origin = settings, origin
@@ -40,6 +43,9 @@ class Publications:
 
     def __call__(self, answer: Answer, arrived_ns: int, answered_ns: int) -> None:
         """Publish one."""
+        if not answer.logged:
+            log.warning("not published", asset=answer.asked.asset, reason="its state is of a venue, and in no topic")
+            return
         try:
             if self._publisher is None:
                 self._publisher = Publisher(self._settings, self._codec)

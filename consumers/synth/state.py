@@ -20,6 +20,7 @@ from processors.online.synth_assets import Asset
 from schemas import Bar, VolatilityState
 
 FORMAT, VERSION = "synth state", 1
+LOGGED = "kafka"  # in place of the stages' parameters, where a state is a worker's
 KEPT_MINUTES = 7 * 1_440
 MINUTE_NS = 60_000_000_000
 COLUMNS = ("open", "high", "low", "close", "volume")

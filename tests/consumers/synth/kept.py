@@ -32,10 +32,10 @@ def state(asset="BTC", end_ns=NOW_NS, **changed):
     return VolatilityState(**fields | FIELDS | {"instrument": ASSETS[asset].source, "event_ns": end_ns} | changed)
 
 
-def kept(asset="BTC", end_ns=NOW_NS, rows=None, **changed):
+def kept(asset="BTC", end_ns=NOW_NS, rows=None, parameters="", **changed):
     found = bars(last=end_ns // MINUTE_NS - 1) if rows is None else rows
     latest = msgspec.structs.asdict(state(asset, end_ns, **changed))
-    return Kept(asset, ASSETS[asset].source, "", {}, latest, found.tobytes())
+    return Kept(asset, ASSETS[asset].source, parameters, {}, latest, found.tobytes())
 
 
 def put(folder, asset="BTC", **changed):

@@ -8,7 +8,7 @@ from consumers.reader import Reader
 from consumers.synth.listening import listen
 from consumers.synth.miner import Miner, Terms
 from consumers.synth.serve_command import Publications
-from consumers.synth.state import MINUTE_NS, load, place
+from consumers.synth.state import LOGGED, MINUTE_NS, load, place
 from consumers.synth.tracking import Tracking
 from infra.publisher import Publisher
 from processors.online.synth_assets import ASSETS
@@ -70,11 +70,14 @@ def test_it_follows_the_topics_until_it_is_stopped(make_topics, tmp_path):
 
 def test_answers_are_published_as_prompts_beside_the_bars(make_topics, tmp_path):
     settings = make_topics()
-    put(tmp_path)
+    put(tmp_path, parameters=LOGGED)
+    put(tmp_path, "ETH")
     miner = Miner(tmp_path, Terms(), lambda: NOW_NS, ASSETS)
     answer = miner.answer(miner.asked(INPUT | {"start_time": starting(), "num_simulations": 5}))
     publications = Publications(settings, "validator")
     publications(answer, NOW_NS, NOW_NS + 2_000_000)
+    of_venue = miner.answer(miner.asked(INPUT | {"asset": "ETH", "start_time": starting(), "num_simulations": 5}))
+    publications(of_venue, NOW_NS, NOW_NS + 2_000_000)  # which no log could repeat
     publications.close()
     with Reader(settings, Codec(), Prompt, start="earliest", to_end=True) as reader:
         found = []
@@ -84,7 +87,7 @@ def test_answers_are_published_as_prompts_beside_the_bars(make_topics, tmp_path)
 
 
 def test_a_broker_that_is_away_costs_no_answer(make_settings, tmp_path):
-    put(tmp_path)
+    put(tmp_path, parameters=LOGGED)
     miner = Miner(tmp_path, Terms(), lambda: NOW_NS, ASSETS)
     answer = miner.answer(miner.asked(INPUT | {"start_time": starting(), "num_simulations": 5}))
     publications = Publications(make_settings(brokers="127.0.0.1:1"), "http")
