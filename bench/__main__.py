@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bench import archive, books, codec, garch, latency, market_maker, parsing, pipeline, replay, serving, synth
+from bench import archive, books, codec, garch, latency, market_maker, paper, parsing, pipeline, replay, serving, synth
 
 
 def main() -> int:
@@ -18,6 +18,7 @@ def main() -> int:
     runs = options.runs or (1 if options.quick else 3)
     codec.main(ticks // 4, runs)
     reached = [replay.main(ticks), archive.main(ticks * 5 // 2, runs), books.main(runs), parsing.main(runs)]
+    reached += [paper.main(runs)]
     reached += [garch.main(runs), market_maker.main(runs), synth.main(runs), serving.main(runs)]
     reached += [pipeline.main(ticks, runs, options.only), latency.main(runs=runs)]
     return 0 if all(reached) else 1

@@ -29,7 +29,7 @@ LEGAL = {
     "filled": frozenset[str](),
     "rejected": frozenset[str](),
 }
-ENDED_KEPT = 256  # ended orders remembered, so that a repeat of theirs is known as one
+ENDED_KEPT = 64  # ended orders remembered, so that a repeat of theirs is known as one
 
 
 class Order(TypedDict):

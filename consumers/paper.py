@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 from consumers.matching import words
 from consumers.matching.arrivals import Arrivals
-from consumers.matching.exchange import Exchange, Happened, Terms, Told
+from consumers.matching.exchange import NEVER, Exchange, Happened, Terms, Told
 from consumers.matching.gate import CANCELLING, Rules, check, rests
 from consumers.matching.resting import Resting
 from consumers.steps import rescaled
@@ -150,8 +150,7 @@ class Paper(Stage[In, Out]):
     def snapshot(self) -> dict[str, Any]:
         """The state as plain values."""
         state = self.state
-        plain = {item.name: getattr(state, item.name) for item in fields(state)}
-        return plain | {
+        return {item.name: getattr(state, item.name) for item in fields(state)} | {
             "exchange": state.exchange.snapshot(),
             "arrivals": state.arrivals.snapshot(),
             "halted": dict(state.halted),
@@ -173,8 +172,10 @@ class Paper(Stage[In, Out]):
     def _due(self) -> int:
         """When something happens by itself."""
         state = self.state
-        due = min(state.exchange.soonest_ns, state.arrivals.next_ns())
-        return min(due, state.next_funding_ns) if state.next_funding_ns else due
+        due = state.next_funding_ns or NEVER
+        if state.arrivals.waiting:
+            due = min(due, state.arrivals.waiting[0][0])
+        return min(due, state.exchange.soonest_ns)
 
     def _advance(self, until_ns: int, out: list[Out]) -> None:
         """Have happen, in order of time, what happens by itself before a time."""
@@ -182,7 +183,7 @@ class Paper(Stage[In, Out]):
         while (due := self._due()) < until_ns:
             if exchange.soonest_ns == due:
                 self._tell(exchange.expire(due), due, out)
-            elif state.arrivals.next_ns() == due:
+            elif state.arrivals.waiting and state.arrivals.waiting[0][0] == due:
                 self._arrive(state.arrivals.waiting.pop(0)[1], due, out)
             else:
                 state.next_funding_ns = 0
@@ -271,8 +272,7 @@ class Paper(Stage[In, Out]):
         """Have longs pay shorts a share of the notional."""
         exchange = self.state.exchange
         account = exchange.account
-        price = mark or exchange.mid()
-        if account.position and price:
+        if account.position and (price := mark or exchange.mid()):
             account.funding -= rate * price * account.position / 10**exchange.size_decimals
             out.append(words.held(exchange, self.key, self._mid(), "funding", now + self._out_ns))
             self._value(now, out)

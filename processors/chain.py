@@ -31,8 +31,8 @@ Options = Mapping[str, Any]  # by stage name
 Snapshot = dict[str, dict[str, dict[str, Any]]]  # stage name, key, state
 
 
-class _Keyed:
-    """A stage's instances, one a key."""
+class Keyed:
+    """A stage's instances, one a key: a chain of one stage."""
 
     def __init__(self, stage: StageType, options: Options) -> None:
         self.stage, self.name = stage, name(stage)
@@ -41,6 +41,7 @@ class _Keyed:
         self.instances: dict[str, Stage[Any, Any]] = {}
 
     def on_event(self, event: Record, cause: int, refused: list[Rejection]) -> Iterator[Record]:
+        """All that an event causes; who refused it is put to ``refused``."""
         if event.key == EVERY_KEY:
             addressed = [self.instances[key] for key in sorted(self.instances)]
         else:
@@ -109,7 +110,7 @@ class EventChain:
     """A chain that takes one record at a time: the meaning of a chain."""
 
     def __init__(self, stages: Sequence[StageType], options: Options | None = None) -> None:
-        self._runners = [_Keyed(stage, options or {}) for stage in stages]
+        self._runners = [Keyed(stage, options or {}) for stage in stages]
         self._keys = Keys()
 
     def on_event(self, event: Record) -> tuple[list[Record], list[Rejection]]:
@@ -140,8 +141,8 @@ class BatchChain:
 
     def __init__(self, stages: Sequence[StageType], options: Options | None = None) -> None:
         self.keys = Keys()
-        self._runners: list[_Columnar | _Keyed] = [
-            _Columnar(stage, options or {}) if issubclass(stage, BatchStage) else _Keyed(stage, options or {})
+        self._runners: list[_Columnar | Keyed] = [
+            _Columnar(stage, options or {}) if issubclass(stage, BatchStage) else Keyed(stage, options or {})
             for stage in stages
         ]
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from processors.chain import EventChain, Options
-from processors.stage import Rejection, reads
+from processors.chain import Keyed, Options
+from processors.stage import Rejection
 from processors.wiring import StageType
 from schemas import Record
 
@@ -46,21 +46,19 @@ def steps(
         Endless: a million derived records came between two that were given.
 
     """
-    takers: dict[type[Record], list[EventChain]] = defaultdict(list)
+    takers: dict[type[Record], list[Keyed]] = defaultdict(list)
     for stage in stages:
-        chain = EventChain([stage], options)
-        for kind in reads(stage):
-            takers[kind].append(chain)
+        runner = Keyed(stage, options or {})
+        for kind in runner.reads:
+            takers[kind].append(runner)
     waiting: list[tuple[int, int, Record]] = []
     now, made = 0, 0
 
     def take(event: Record) -> Step:
         nonlocal made
         step = Step(event, [], [])
-        for chain in takers.get(type(event), ()):
-            derived, refused = chain.on_event(event)
-            step.derived.extend(derived)
-            step.refused.extend(refused)
+        for runner in takers.get(type(event), ()):
+            step.derived.extend(runner.on_event(event, 0, step.refused))
         for record in step.derived:
             made += 1
             heappush(waiting, (max(record.event_ns, now), made, record))

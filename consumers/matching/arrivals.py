@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-from consumers.matching.exchange import NEVER
 from consumers.matching.gate import CANCELLING
 from schemas import OrderRequest
 
@@ -31,10 +30,6 @@ class Arrivals:
         self.seen[name] = request.valid_until_ns
         self.waiting.append((due_ns, request))
         self.waiting.sort(key=lambda item: item[0])
-
-    def next_ns(self) -> int:
-        """When the next one is there."""
-        return self.waiting[0][0] if self.waiting else NEVER
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as plain values."""
