@@ -125,6 +125,7 @@ def _coordinates(model: Garch) -> Floats:
     return np.array(found)
 
 
+LEAST_LOG_OMEGA = -30.0  # of squares with mean 1: variances of it, multiplied by the chunk, are still above 0
 NU_RANGE = 1.0 / LEAST_NU - 1.0 / MOST_NU
 
 
@@ -132,7 +133,7 @@ def _parameters(at: Floats) -> tuple[float, float, float, float]:
     """omega, alpha, beta and nu."""
     together, share = _logistic(at[1]), _logistic(at[2])
     nu = 1.0 / (1.0 / MOST_NU + NU_RANGE * _logistic(at[3])) if len(at) == 4 else NORMAL
-    return math.exp(min(at[0], 50.0)), together * share, together * (1.0 - share), nu
+    return math.exp(min(max(at[0], LEAST_LOG_OMEGA), 50.0)), together * share, together * (1.0 - share), nu
 
 
 def _descent(at: Floats, squares: Floats, start: float) -> tuple[float, Floats]:
