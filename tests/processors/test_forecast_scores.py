@@ -112,4 +112,4 @@ def test_only_so_many_forecasts_wait():
 def test_a_forecast_waits_without_its_bands():
     forecast = hour()
     assert unpacked(packed(forecast)) == msgspec.structs.replace(forecast, levels=b"", bands=b"")
-    assert len(packed(forecast)) < 800
+    assert len(packed(forecast)) < 600
