@@ -26,7 +26,7 @@ def test_a_derived_topic_is_one_schema_and_one_file(tmp_path: Path) -> None:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests").mkdir()
     shutil.copytree(ROOT / "tests" / "conformance", tmp_path / "tests" / "conformance")
-    for name in ("__init__.py", "book_venue.py", "estimates.py", "raws.py", "streams.py"):
+    for name in ("__init__.py", "book_venue.py", "estimates.py", "minute_bars.py", "raws.py", "streams.py"):
         shutil.copy(ROOT / "tests" / name, tmp_path / "tests" / name)
     (tmp_path / "schemas" / "spreads.avsc").write_text(blocks("adding-a-stage.md", "json")[0])
     (tmp_path / "processors" / "spreads.py").write_text(blocks("adding-a-stage.md", "python")[0])
