@@ -29,7 +29,7 @@ LARGEST_REQUEST = 65_536
 PIECE = 65_536
 SLOTS = 4
 SECOND_NS = 1_000_000_000
-PATIENCE_S = 30.0  # for a reader, however far its start time lies ahead
+PATIENCE_S = 10.0  # for a reader, however far its start time lies ahead
 log = logs.logger(__name__)
 
 Told = Callable[[Answer, int, int], None]  # an answer, when its request arrived, when it was made
@@ -45,7 +45,7 @@ ASKED = msgspec.json.Decoder(Asked)
 
 
 class Sent(Response):
-    """A body in pieces, so that what a reader has not taken is not copied; ``until_s`` is when it is dropped."""
+    """A body in pieces, so that what a reader has not taken is not copied; after ``patience_s`` it is dropped."""
 
     def __init__(self, content: bytes, patience_s: float, slots: asyncio.Semaphore) -> None:
         super().__init__(media_type="application/json")
@@ -61,6 +61,9 @@ class Sent(Response):
                     piece = self._content[begin : begin + PIECE]
                     more = begin + PIECE < len(self._content)
                     await send({"type": "http.response.body", "body": bytes(piece), "more_body": more})
+        except TimeoutError:  # the connection is closed, as the answer is not whole
+            metrics.SYNTH_ANSWERS.labels("unread").inc()
+            log.warning("answer not read in time", seconds=self._patience_s)
         finally:
             self._slots.release()
 

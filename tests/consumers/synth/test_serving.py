@@ -1,14 +1,19 @@
 """The miner as those see it who ask over HTTP."""
 
+import contextlib
+import json
 import math
 import re
+import socket
 import threading
 
 import numpy as np
 import pytest
 
 from consumers.synth.miner import Terms
+from consumers.synth.serving import SLOTS
 from consumers.synth.state import MINUTE_NS, place
+from infra import metrics
 from processors.online.synth_assets import ASSETS
 from processors.online.synth_forecast import digest, forecast, known_of
 from processors.online.synth_response import Prompt, error_of, passes_both
@@ -223,3 +228,35 @@ def test_fifty_at_once_are_all_answered(client):
         thread.join()
     assert {answer.status_code for answer in found.values()} == {200}
     assert all(len(answer.json()) == 102 + number for number, answer in found.items())
+
+
+def test_who_does_not_read_holds_up_others_for_a_moment_only(folder, monkeypatch):
+    monkeypatch.setattr("consumers.synth.serving.PATIENCE_S", 1.0)
+    body = json.dumps(asked(num_simulations=10_000)).encode()
+    with serving(folder) as client, contextlib.ExitStack() as closing:
+        for _ in range(SLOTS):
+            deaf = closing.enter_context(socket.create_connection((client.base_url.host, client.base_url.port)))
+            deaf.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        assert client.post("/", json=asked(num_simulations=10)).status_code == 200
+        outcome = metrics.SYNTH_ANSWERS.labels("unread")
+        assert outcome._value.get() > 0
+
+
+def test_answers_are_counted_by_how_they_ended_and_timed(client):
+    def seen():
+        found = [sample for metric in METRICS for sample in metric.collect()[0].samples]
+        samples = {f"{sample.name}{sample.labels}": sample.value for sample in found}
+        return [samples.get(name, 0.0) for name in NAMES]
+
+    before = seen()
+    client.post("/", json=asked(num_simulations=10))
+    client.post("/", json=asked(num_simulations=0))
+    client.post("/", json=asked(asset="ETH"))
+    assert [after - was for was, after in zip(before, seen(), strict=True)] == [1.0, 1.0, 1.0, 1.0, 1.0]
+
+
+METRICS = (metrics.SYNTH_ANSWERS, metrics.SYNTH_ANSWER, metrics.SYNTH_LEFT)
+NAMES = (
+    *(f"tidemill_synth_answers_total{{'outcome': '{outcome}'}}" for outcome in ("answered", "refused", "stateless")),
+    *(f"tidemill_synth_{name}_seconds_count{{}}" for name in ("answer", "left")),
+)
