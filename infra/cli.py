@@ -49,6 +49,7 @@ COMMANDS = {
     "Trade": {
         "maker": "consumers.maker_command:maker",
         "collect": "consumers.collector_command:collect",
+        "backtest": "consumers.backtest.command:app",
         "trade": "consumers.gateways.command:app",
         "kill": "consumers.gateways.switch:kill",
         "resume": "consumers.gateways.switch:resume",
