@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from bench.pipeline import install_peers
 from bench.race import PEERS, ROOT
@@ -31,30 +30,11 @@ from processors.books import Books
 from schemas import Book, Depth, Fill, OrderRequest, Record, Trade
 from tests.consumers.backtest.quoter import Quoter
 from tests.data import folder
-from tests.recorded_books import messages, stream
+from tests.recorded_market import binance
 
 NAME = "usdm_ethusdt"
 OPTIONS = {"paper": PaperOptions(latency_in_ms=10.0, latency_out_ms=10.0)}
 INSTRUMENT = "binance:TEST"
-
-
-def trades() -> list[Trade]:
-    """The recorded trades that had a taker, at the times of their receipt."""
-    found: list[Trade] = []
-    for received_ns, message in messages(NAME):
-        if message.get("e") == "trade" and message["X"] == "MARKET":
-            side = "sell" if message["m"] else "buy"
-            numbers = float(message["p"]), float(message["q"])
-            found.append(Trade(INSTRUMENT, received_ns, received_ns, *numbers, side, *[int(message["t"])] * 3))
-    return found
-
-
-def recorded() -> list[Record]:
-    """Depths and trades by the time of their receipt, from the snapshot on; what came before it counts as come then."""
-    depths = [event for event, _ in stream(NAME)]
-    began = depths[0].event_ns
-    early = [replace(event, event_ns=max(event.event_ns, began)) for event in depths]
-    return sorted([*early, *(trade for trade in trades() if trade.event_ns >= began)], key=lambda event: event.event_ns)
 
 
 def with_books(events: list[Record]) -> list[Record]:
@@ -98,7 +78,7 @@ def main(runs: int = 3) -> bool:
         return True
     install_peers()
     Books.warm()
-    events = recorded()
+    events = binance(NAME)
     books = with_books(events)
     seconds: dict[str, list[float]] = {}
     notes: dict[str, str] = {}

@@ -24,7 +24,7 @@ from consumers.matching.arrivals import Arrivals
 from consumers.matching.exchange import NEVER, Exchange, Happened, Terms, Told
 from consumers.matching.gate import CANCELLING, Rules, check, rests
 from consumers.matching.resting import Resting
-from consumers.steps import rescaled
+from consumers.steps import coarse, rescaled
 from processors.stage import Stage
 from schemas import (
     EVERY_KEY,
@@ -193,9 +193,9 @@ class Paper(Stage[In, Out]):
         exchange = self.state.exchange
         if not (exchange.resting[0] or exchange.resting[1]):
             return
-        price = round(event.price * 10**exchange.price_decimals)
-        size = round(event.size * 10**exchange.size_decimals)
         buys = event.side == "buy" if event.side else event.price > exchange.mid()
+        price = coarse(event.price, exchange.price_decimals, not buys)  # the worse for us
+        size = round(event.size * 10**exchange.size_decimals)
         if happened := exchange.trade(price, size, buys):
             self._tell(happened, self.state.now_ns, out)
 

@@ -4,6 +4,7 @@ A step need be no power of ten: 0.5 and 2.5 are steps. A float stands for the de
 tenth. Rounding looks at that decimal and never at a quotient of floats.
 """
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
@@ -92,6 +93,19 @@ def unscaled(scaled: int, decimals: int) -> float:
     100.5
     """
     return scaled / int(10**decimals)
+
+
+def coarse(price: float, decimals: int, up: bool) -> int:
+    """A price scaled; one between two numbers of so many decimals goes to the upper or the lower of them.
+
+    >>> coarse(100.3, 1, True), coarse(100.31, 1, True), coarse(100.31, 1, False)
+    (1003, 1004, 1003)
+    """
+    exact = price * int(10**decimals)
+    nearest = round(exact)
+    if abs(exact - nearest) < 0.001:  # what a float of a price can be off
+        return nearest
+    return math.ceil(exact) if up else math.floor(exact)
 
 
 def rescaled(scaled: int, decimals: int, to: int) -> int:

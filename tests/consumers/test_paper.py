@@ -115,6 +115,13 @@ def test_a_trade_whose_side_is_not_told_is_taken_by_the_side_of_the_mid() -> Non
     assert fills(after(BOOK, request(price=1000), trade(1002, 60, ""))[1]) == []
 
 
+def test_a_trade_between_two_prices_counts_as_the_worse_one_for_us() -> None:
+    above = replace(trade(1000, 99), price=100.01)
+    assert fills(after(BOOK, request(price=1000), above)[1]) == []
+    below = replace(trade(1000, 55), price=99.99)
+    assert fills(after(BOOK, request(price=1000), below)[1]) == [("a", 1000, 5, "maker")]
+
+
 def test_better_prices_trade_first_and_one_trade_is_never_used_twice() -> None:
     orders = [request("low", price=1000), request("high", price=1001)]
     assert fills(after(BOOK, *orders, trade(1000, 13))[1]) == [("high", 1001, 10, "maker")]

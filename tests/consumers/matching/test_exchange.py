@@ -1,6 +1,5 @@
 """What must hold whatever comes: random books, trades, requests and halts through the paper venue."""
 
-from collections import Counter
 from itertools import pairwise
 from typing import Any
 
@@ -9,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.matching.resting import UNKNOWN
-from consumers.orders import FINAL, LEGAL
-from consumers.paper import Out, Paper, PaperOptions
-from schemas import Book, Clock, Control, Equity, Fill, NetPosition, OrderRequest, OrderState, Record, Trade
-from schemas.levels import unpacked
+from consumers.paper import Paper, PaperOptions
+from schemas import Book, Clock, Control, OrderRequest, Record
+from tests.consumers.matching.witness import Witness
 from tests.market import MS, START, book, broken, trade
 from tests.orders import ETH, request
 
@@ -85,76 +83,12 @@ def timed(events: list[Record], gaps: list[int]) -> list[Any]:
 STREAMS = st.builds(timed, st.lists(EVENTS, max_size=40), st.lists(st.integers(0, 12), min_size=40, max_size=40))
 
 
-class Witness:
-    """Holds what the venue says against what came in."""
-
-    def __init__(self) -> None:
-        self.asked: dict[str, OrderRequest] = {}
-        self.filled: Counter[str] = Counter()
-        self.status: dict[str, str] = {}
-        self.displayed: Counter[tuple[str, int]] = Counter()  # by the side that would take it
-        self.position = self.cash = 0
-        self.fees = 0.0
-
-    def take(self, event: Record, said: list[Out]) -> None:
-        if isinstance(event, OrderRequest) and event.action in ("place", "replace"):
-            self.asked.setdefault(event.client_id, event)
-        if isinstance(event, Book):
-            self.displayed = Counter()
-            for side, data in (("sell", event.bids), ("buy", event.asks)):
-                self.displayed.update({(side, price): size for price, size in unpacked(data).tolist()})
-        for each in said:
-            if isinstance(each, Fill):
-                self.fill(each)
-            elif isinstance(each, OrderState):
-                self.state(each)
-            elif isinstance(each, NetPosition):
-                assert each.size == self.position
-            else:
-                self.equity(each)
-        if isinstance(event, Trade):
-            made = [each for each in said if isinstance(each, Fill) and each.liquidity == "maker"]
-            assert sum(each.size for each in made) <= round(event.size * 100)
-            assert all((each.price - event.price * 10) * (1 if each.side == "buy" else -1) >= 0 for each in made)
-
-    def fill(self, fill: Fill) -> None:
-        asked = self.asked[fill.client_id]
-        self.filled[fill.client_id] += fill.size
-        assert self.filled[fill.client_id] <= asked.size
-        sign = 1 if fill.side == "buy" else -1
-        assert asked.kind == "market" or sign * (asked.price - fill.price) >= 0
-        if fill.liquidity == "taker":
-            self.displayed[fill.side, fill.price] -= fill.size
-            assert self.displayed[fill.side, fill.price] >= 0
-            assert not asked.post_only
-        else:
-            assert fill.price == asked.price
-        if asked.reduce_only:
-            assert abs(self.position + sign * fill.size) == abs(self.position) - fill.size
-        self.position += sign * fill.size
-        self.cash -= sign * fill.size * fill.price
-        self.fees += fill.fee
-
-    def state(self, state: OrderState) -> None:
-        before = self.status.get(state.client_id, "requested")
-        assert state.status in LEGAL[before] | {"partly_filled"}
-        assert before not in FINAL
-        assert state.filled <= self.filled[state.client_id]
-        self.status[state.client_id] = state.status
-
-    def equity(self, equity: Equity) -> None:
-        assert abs(equity.fees - self.fees) < 1e-9
-        assert abs(equity.equity - (equity.realised + equity.unrealised - equity.fees + equity.funding)) < 1e-9
-        if not self.position:
-            assert abs(equity.realised - self.cash / 1_000) < 1e-9
-
-
 @settings(max_examples=300, deadline=None)
 @given(STREAMS, OPTIONS)
 def test_nothing_trades_beyond_price_size_or_displayed_volume_and_nothing_gets_lost(
     events: list[Any], options: PaperOptions
 ) -> None:
-    venue, witness = Paper(ETH, options), Witness()
+    venue, witness = Paper(ETH, options), Witness(10, 100, options.latency_out_ms)
     for event in events:
         witness.take(event, list(venue.on_event(event)))
         bids, asks = venue.state.exchange.resting
