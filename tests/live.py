@@ -25,7 +25,7 @@ from processors.stage import stages, writes
 from processors.wiring import plan, usual
 from schemas import Record, Rejected
 from schemas.codec import Codec
-from schemas.position import POSITION_HEADER, Log, Position, Seen, position_of
+from schemas.position import Log, Position, Seen, position_of
 from tests.data import ROOT
 
 CHAINS = plan(usual(stages()))
@@ -192,8 +192,7 @@ def new(settings: Settings, topic: str) -> tuple[list[Entry], int]:
             headers = message.headers()
             position = position_of(headers, (topic, place), message.offset() or 0)  # type: ignore[arg-type]
             if seen.is_new((topic, place), position):
-                value = dict(headers or ())[POSITION_HEADER]
-                found.append(Entry(place, value, message.key() or b"", message.value() or b""))  # type: ignore[arg-type]
+                found.append(Entry(place, position.header(), message.key() or b"", message.value() or b""))
             else:
                 repeated += 1
     return sorted(found, key=_log), repeated

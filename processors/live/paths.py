@@ -2,7 +2,8 @@
 
 A run of a few records costs tens of microseconds each through ``on_event`` and most of a millisecond through columns; a
 long one a hundredth of that each through columns. The two paths give the same and their states are interchangeable, so
-the state moves over when the runs change: at once when a long one comes, back only after many short ones.
+the state moves over when the runs change: at once when a long one comes, back only after many short ones. A stage on a
+merged log decides by events alone: it has no columns, and latency is what it is for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ class Paths:
         self._stages, self._options, self._codec = stages, options, codec
         self._chain: EventChain | BatchChain = EventChain(stages, options)
         self._short = 0
+        self._columnar = all(stage.log is None for stage in stages)
 
     def take(self, values: Values) -> Made:
         """Work a run of records, given as their log holds them."""
@@ -59,6 +61,8 @@ class Paths:
 
     def _choose(self, size: int) -> None:
         self._short = 0 if size >= LONG else self._short + 1
+        if not self._columnar:
+            return
         wanted = BatchChain if size >= LONG else EventChain if self._short >= SHORT_RUNS else type(self._chain)
         if wanted is not type(self._chain):
             snapshot = self._chain.snapshot()
