@@ -60,6 +60,7 @@ class ExtendedVenue(HttpVenue):
         self.exchange = Exchange(json.loads(json.dumps(markets or [MARKET])), self.keys)
         self.exchange.emit = self._emit
         self.faults: list[Fault] = []
+        self.refused: dict[str, int] = {}  # requests by the reason that they were refused for
         self.silent = False  # the account stream stays up and says nothing
         self.refuses = False  # handshakes of streams are refused
         self.public: dict[str, list[ServerConnection]] = {}
@@ -96,6 +97,20 @@ class ExtendedVenue(HttpVenue):
         """The requests of a kind, in order."""
         return [one for one in self.requests if one.method == method and urlsplit(one.target).path == f"{API}{path}"]
 
+    def ledger(self) -> dict[str, Any]:
+        """The exchange's own books, to hold others against; also at /ledger."""
+        exchange = self.exchange
+        return {
+            "orders": len(exchange.orders),
+            "open": [order["externalId"] for order in exchange.open()],
+            "sizes": {market: str(size) for market, size in exchange.sizes.items()},
+            "trades": exchange.trades,
+            "cash": str(exchange.cash),
+            "equity": exchange.balance()["equity"],
+            "fired": exchange.fired,
+            "refused": self.refused,
+        }
+
     def disconnect(self) -> None:
         """Cut every account stream."""
         for account in self.accounts:
@@ -127,13 +142,15 @@ class ExtendedVenue(HttpVenue):
     def _carry_out(self, request: Request) -> Answer:
         parts = urlsplit(request.target)
         path, query = parts.path.removeprefix(API), parse_qs(parts.query)
-        if not request.headers.get("user-agent") or "python" in request.headers["user-agent"]:
+        agent = request.headers.get("user-agent", "")
+        if not agent or "python" in agent.lower():
             return Answer(403, b"<html>")
         if path.startswith("/user") and request.headers.get("x-api-key") != self.keys.api_key:
             return _error(401, 1000, "Unauthorized")
         try:
             return _ok(self._data(request.method, path, query, request.body))
         except Wrong as wrong:
+            self.refused[str(wrong)] = self.refused.get(str(wrong), 0) + 1
             return _error(404 if wrong.code in (1001, 1142) else 400, wrong.code, str(wrong))
         except (KeyError, ValueError, TypeError) as error:
             return _error(400, 1002, f"Malformed request: {error!r}")
@@ -144,6 +161,8 @@ class ExtendedVenue(HttpVenue):
         match method, path:
             case "GET", "/info/markets":
                 return [row for name, row in exchange.markets.items() if name in query.get("market", exchange.markets)]
+            case "GET", "/ledger":
+                return self.ledger()
             case "GET", "/user/account/info":
                 return {"status": "ACTIVE", "l2Key": hex(self.keys.public_key), "l2Vault": self.keys.vault}
             case "GET", "/user/fees":
@@ -181,7 +200,8 @@ class ExtendedVenue(HttpVenue):
     # Streams.
 
     def _admit(self, connection: ServerConnection, request: Handshake) -> Response | None:
-        if self.refuses or not request.headers.get("User-Agent", "").startswith("Mozilla"):
+        agent = request.headers.get("User-Agent", "")
+        if self.refuses or not agent or "python" in agent.lower():
             return connection.respond(503 if self.refuses else 403, "")
         if request.path == f"{STREAM}/account" and request.headers.get("X-Api-Key") != self.keys.api_key:
             return connection.respond(401, "")
