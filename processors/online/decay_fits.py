@@ -60,6 +60,9 @@ def exponential(counts: Counts) -> Fit:
     0.693147
     """
     counts = seen(counts)
+    reason = _too_little(counts)
+    if reason:
+        return Fit(reason=reason)
     fills = counts.fills.sum(axis=0)
     if fills[1:].sum() < LEAST_DEEPER:
         return Fit(reason=f"{int(fills[1:].sum())} fills beyond the nearest depth, {LEAST_DEEPER} are needed")
@@ -74,6 +77,9 @@ def regression(counts: Counts, weighed: bool = True) -> Fit:
     0.69
     """
     counts = seen(counts)
+    reason = _too_little(counts)
+    if reason:
+        return Fit(reason=reason)
     enough = counts.fills.sum(axis=0) >= LEAST_DEEPER
     if enough.sum() < 3:
         return Fit(reason=f"{int(enough.sum())} depths with {LEAST_DEEPER} fills, 3 are needed")
@@ -113,9 +119,6 @@ def _line(logs: Floats, depths: Floats, weights: Floats) -> Line:
 
 
 def _with_interval(counts: Counts, estimator: Estimator) -> Fit:
-    reason = _too_little(counts)
-    if reason:
-        return Fit(reason=reason)
     used = counts.seconds.sum(axis=1) > 0.0
     fills, seconds = counts.fills[used], counts.seconds[used]
     all_fills, all_seconds = fills.sum(axis=0), seconds.sum(axis=0)

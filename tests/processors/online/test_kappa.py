@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.online.decay_fits import exponential, regression
+from processors.online.decay_fits import Fit, exponential, regression
 from processors.online.fill_counts import ASK, BID, SECOND, Counts, counts
 from processors.online.fill_posterior import Prior, believed, posterior
-from processors.online.kappa import METHODS, QUEUED, Fit, fit, in_quote
+from processors.online.kappa import METHODS, QUEUED, fit, in_quote
 from processors.online.trade_rate import trade_rate
 from processors.online.virtual_quotes import QuoteOptions, QuotesState, VirtualQuotes
 from tests.taker_flow import Book, Trade, flow
