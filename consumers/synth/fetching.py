@@ -6,9 +6,10 @@ minutes missing; it may come later and is asked for as long as nothing newer has
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from consumers.synth.bars import KINDS, MINUTE_NS
+from consumers.synth.bars import KINDS, MINUTE_MS, MINUTE_NS, PRICES, checked, of_files
 from infra.errors import UserError
 from infra.settings import Settings
 from processors.online.synth_assets import Asset
@@ -66,6 +67,26 @@ class Place:
         if foreign := {bar.instrument for bar in bars} - {self._series.instrument}:
             raise Failure(f"instrument: {min(foreign)!r} where {self._series.instrument!r} was asked for")
         return Fetched(bars, bars[-1].event_ns // MINUTE_NS - first - len(bars) if bars else 0)
+
+
+def kept_bars(asset: Asset, place: Path, first: int, end: int) -> list[Bar]:
+    """The bars of an asset from minute ``first`` to before ``end`` that a Parquet file or folder has, each minute once.
+
+    Raises:
+        UserError: there is none of the asset, or a row is none.
+
+    """
+    frame = checked(of_files(asset, place), asset.name)
+    lacking = [name for name in PRICES if name not in frame.columns]
+    if lacking:
+        raise UserError(f"{asset.name}: {lacking[0]}: no such column in {place}")
+    rows = frame.filter(frame["minute"].is_between(first, end - 1)).unique("minute", keep="last").sort("minute")
+    found = []
+    for minute, first_price, high, low, close in rows.select("minute", *PRICES).iter_rows():
+        end_ns = (minute + 1) * MINUTE_NS
+        prices = first_price, high, low, close
+        found.append(Bar(asset.source, end_ns, end_ns, MINUTE_MS, *prices, 0.0, 0.0, 0, 0.0))
+    return found
 
 
 def places(

@@ -6,7 +6,7 @@ other. A state that cannot be used is told and built again from history: 72 hour
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -14,17 +14,22 @@ from consumers.synth.fetching import Place
 from consumers.synth.state import MINUTE_NS, Unusable, load, save
 from consumers.synth.tracking import Tracking, parameters
 from infra import logs
+from infra.errors import UserError
 from processors.online.synth_assets import Asset
 from producers.history.web import Absent, Failure, Stopped
-from schemas import Rejected
+from schemas import Bar, Rejected
 
 MARGIN = 60  # minutes of history more than are needed, for the first ones may be missing
-FAULTS = (Absent, Failure, Rejected, OSError)
+FAULTS = (Absent, Failure, Rejected, OSError, UserError)
 log = logs.logger(__name__)
 
 
 class Updater:
-    """Updates one asset; ``clock`` gives ns since the epoch, ``begin_ns`` when a state built anew is to begin."""
+    """Updates one asset.
+
+    ``clock`` gives ns since the epoch, ``begin_ns`` when a state built anew is to begin, ``history`` the bars that need
+    not be fetched for it, from a minute to before another.
+    """
 
     def __init__(
         self,
@@ -33,38 +38,44 @@ class Updater:
         place: Place,
         clock: Callable[[], int] = time.time_ns,
         begin_ns: int | None = None,
+        history: Callable[[int, int], list[Bar]] = lambda first, end: [],
     ) -> None:
         self._folder, self._asset, self._place, self._clock, self._begin_ns = folder, asset, place, clock, begin_ns
+        self._history = history
         self._tracking: Tracking | None = None
 
     def update(self) -> int:
         """Take what bars are new; how many there were.
 
         Raises:
-            Absent, Failure, Rejected, OSError: the state stays as it was.
+            Absent, Failure, Rejected, OSError, UserError: the state stays as it was.
             Stopped: the user wants to end.
 
         """
         now_ns = self._clock()
-        tracking = self._tracking or self._opened(now_ns)
         begin = (self._begin_ns or now_ns) // MINUTE_NS - self._asset.warm_up_minutes - MARGIN
-        first = tracking.seen_ns // MINUTE_NS or begin
-        fetched = self._place.fetch(first, now_ns)
+        tracking = self._tracking or self._opened(begin, now_ns)
+        fetched = self._place.fetch(tracking.seen_ns // MINUTE_NS or begin, now_ns)
         if fetched.missing:
             log.warning("minutes missing", asset=self._asset.name, count=fetched.missing)
-        for reason in tracking.take(fetched.bars):
-            log.warning("bar refused", asset=self._asset.name, reason=reason)
+        self._take(tracking, fetched.bars)
         if fetched.bars:
             save(self._folder, tracking.kept())
         self._tracking = tracking
         return len(fetched.bars)
 
-    def _opened(self, now_ns: int) -> Tracking:
+    def _opened(self, begin: int, now_ns: int) -> Tracking:
         try:
             return Tracking(self._asset, load(self._folder, self._asset, now_ns, parameters(self._asset)))
         except Unusable as error:
             log.warning("state built from history", asset=self._asset.name, reason=str(error))
-            return Tracking(self._asset)
+        tracking = Tracking(self._asset)
+        self._take(tracking, self._history(begin, now_ns // MINUTE_NS))
+        return tracking
+
+    def _take(self, tracking: Tracking, bars: Sequence[Bar]) -> None:
+        for reason in tracking.take(bars):
+            log.warning("bar refused", asset=self._asset.name, reason=reason)
 
 
 class Updating:

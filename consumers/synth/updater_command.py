@@ -6,14 +6,14 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from consumers.synth.bars import KINDS
-from consumers.synth.fetching import SETTLED_NS, places
+from consumers.synth.fetching import SETTLED_NS, kept_bars, places
 from consumers.synth.listening import listen
 from consumers.synth.updater import Updater, Updating
 from infra import logs, metrics
@@ -21,6 +21,7 @@ from infra.errors import UserError
 from infra.settings import load_settings
 from processors.online.synth_assets import ASSETS, Asset
 from producers.history.command import day
+from schemas import Bar
 
 LOCK = ".updater.lock"
 
@@ -34,6 +35,7 @@ Source = Annotated[
     list[str] | None, typer.Option("--source", help="Prices of an asset elsewhere, as BTC=pyth:BTC/USD.")
 ]
 From = Annotated[str, typer.Option("--from", help="venues, or kafka: the topics bars and volatility_states.")]
+Bars = Annotated[Path | None, typer.Option(help="Parquet of minute bars that a state built anew begins with.")]
 Via = Annotated[str, typer.Option(help="Ask for https://host/path at <via>/host/path, e.g. a caching proxy.")]
 
 
@@ -46,6 +48,7 @@ def updater(
     asset: Names = None,
     source: Source = None,
     from_: From = "venues",
+    bars: Bars = None,
     via: Via = "",
 ) -> None:
     """Keep the states that forecasts start from up to date: one file for each asset."""
@@ -66,13 +69,21 @@ def updater(
         begin_ns = day("warmup-date", warmup_date) if warmup_date else None
         there = places(assets, settings, stopping, via)
         clock = functools.partial(int, begin_ns + SETTLED_NS) if begin_ns and one_shot else time.time_ns
-        updaters = {name: Updater(folder, assets[name], there[name], clock, begin_ns) for name in assets}
+        updaters = {
+            name: Updater(folder, asset, there[name], clock, begin_ns, history(asset, bars))
+            for name, asset in assets.items()
+        }
         updating = Updating(updaters, update_interval, stopping)
         if not one_shot:
             updating.run()
         elif failed := updating.once():
             typer.echo(f"not updated: {', '.join(failed)}", err=True)
             raise typer.Exit(1)
+
+
+def history(asset: Asset, place: Path | None) -> Callable[[int, int], list[Bar]]:
+    """The bars of an asset that a state built anew begins with, from a minute to before another."""
+    return functools.partial(kept_bars, asset, place) if place else lambda first, end: []
 
 
 def chosen(names: list[str], sources: list[str]) -> dict[str, Asset]:

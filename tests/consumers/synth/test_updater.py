@@ -1,12 +1,14 @@
 """The updater against venues on this machine: what it keeps is what the bars make, whatever goes wrong."""
 
+import functools
 import threading
 
 import msgspec
+import polars as pl
 import pytest
 from structlog.testing import capture_logs
 
-from consumers.synth.fetching import places
+from consumers.synth.fetching import kept_bars, places
 from consumers.synth.state import MINUTE_NS, Envelope, load, place, save
 from consumers.synth.tracking import Tracking, parameters
 from consumers.synth.updater import Updater, Updating
@@ -14,7 +16,7 @@ from infra.errors import UserError
 from infra.settings import load_settings
 from processors.online.synth_assets import ASSETS
 from tests.consumers.synth.made import MONDAY
-from tests.consumers.synth.venues import BINANCE, HYPERLIQUID, Minutes, bar, ended
+from tests.consumers.synth.venues import BINANCE, HYPERLIQUID, Minutes, bar, ended, prices
 from tests.producers.history.server import Body, Status, Venue, serve
 
 WARM = 3 * 1_440 + 60
@@ -102,8 +104,39 @@ def test_other_venues_give_the_same(venue, tmp_path, name, source):
     assert (found.asset, found.warm) == (name, True)
 
 
-def test_an_equity_is_built_from_five_days(tmp_path):
-    assert ASSETS["NVDAX"].warm_up_minutes == 5 * 1_440
+def frame(first, last, symbol):
+    """Bars in a file as users have them."""
+    minutes = range(MONDAY + first, MONDAY + last)
+    columns = dict(zip(("open", "high", "low", "close"), zip(*map(prices, minutes), strict=True), strict=True))
+    return pl.DataFrame({"ts": [minute * 60_000 for minute in minutes], "symbol": symbol, **columns})
+
+
+def test_an_equity_is_built_from_five_days_where_the_venue_and_a_file_have_them(venue, tmp_path):
+    nvdax, last = ASSETS["NVDAX"], 7_900
+    updating(venue, tmp_path / "venue", Clock(last), ["NVDAX"]).once()
+    assert not kept(tmp_path / "venue", nvdax).volatility_state.warm  # it keeps 5,000 minutes
+    frame(0, 5_000, "hyperliquid:xyz:NVDA").write_parquet(tmp_path / "bars.parquet")
+    both = updating(venue, tmp_path / "both", Clock(last), ["NVDAX"])
+    both._updaters["NVDAX"]._history = functools.partial(kept_bars, nvdax, tmp_path / "bars.parquet")
+    assert both.once() == []
+    found = kept(tmp_path / "both", nvdax)
+    assert found.volatility_state == made_from(last, last + 1 - 5 * 1_440 - 60, nvdax).volatility_state
+    assert found.volatility_state.warm
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda rows: rows.with_columns(symbol=pl.lit("DOGE")), "NVDAX: no bars of it"),
+        (lambda rows: rows.with_columns(low=-pl.col("low")), "NVDAX: low: -"),
+        (lambda rows: rows.with_columns(high=pl.lit(float("nan"))), "NVDAX: high: nan"),
+        (lambda rows: rows.drop("open"), "NVDAX: open: no such column"),
+    ],
+)
+def test_a_file_of_bars_that_cannot_be_used_is_told_by_its_asset_and_column(tmp_path, spoil, named):
+    spoil(frame(0, 100, "hyperliquid:xyz:NVDA")).write_parquet(tmp_path / "bars.parquet")
+    with pytest.raises(UserError, match=named):
+        kept_bars(ASSETS["NVDAX"], tmp_path / "bars.parquet", MONDAY, MONDAY + 100)
 
 
 def test_missing_minutes_are_told_and_decay_the_variance_by_the_stages_rule(venue, tmp_path):
