@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     )
 
     trading_mode: Literal["paper", "live"] = Field(
-        "paper", description="Whether a gateway may reach a venue; live also needs TRADING_ENABLED and the venue's keys."
+        "paper", description="Whether a gateway may reach a venue; live also needs TRADING_ENABLED and keys."
     )
 
     data_dir: Path = Field(Path(".tidemill"), description="Folder of the embedded history and of the local broker.")

@@ -164,6 +164,7 @@ class Gateway:
     # What protects.
 
     async def _keep_reconciled(self) -> None:
+        told = False
         while True:
             self._due.clear()
             try:
@@ -174,6 +175,10 @@ class Gateway:
                 self._log.warning("not reconciled", error=str(error))
                 await asyncio.sleep(1.0)
                 continue
+            if not told:  # an executor may begin with this gateway
+                told = True
+                now_ns = time.time_ns()
+                self._tell(self._ledger.position(name, now_ns, "reconciled") for name in sorted(self._instruments))
             if strangers:
                 self._note(f"open orders that we know nothing of: {', '.join(strangers)}")
             if not self._due.is_set() and self.watch.seen_s.get("stream") == float("inf"):
