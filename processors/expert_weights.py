@@ -19,6 +19,7 @@ from processors.online.resampling import MINUTE_NS
 from processors.online.synth_assets import ASSETS, HOUR_S
 from processors.online.synth_experts import Expert, experts, updated
 from processors.online.synth_forecast import Known, known_of, profile_of, recipe, simulated, work
+from processors.online.synth_outcome import warm
 from processors.online.synth_rules import LEAD_MINUTES, NAMES, STEPS_S, Competition, competition_at
 from processors.online.synth_score import score
 from processors.stage import Stage
@@ -77,6 +78,11 @@ class ExpertWeights(Stage[VolatilityState, ExpertWeight]):
     State = ExpertWeightState
     options: ExpertWeightOptions
     state: ExpertWeightState
+
+    @classmethod
+    def warm(cls) -> None:
+        """Have the kernels compiled."""
+        warm()
 
     def on_event(self, event: VolatilityState) -> Iterator[ExpertWeight]:
         minute = event.event_ns // MINUTE_NS - 1

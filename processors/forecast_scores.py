@@ -21,7 +21,7 @@ from processors.online.recent_closes import RecentCloses
 from processors.online.resampling import MINUTE_NS
 from processors.online.synth_forecast import SECOND_NS, mixed, simulated
 from processors.online.synth_mixture import gaussian, recipes, whole
-from processors.online.synth_outcome import Outcome, outcome
+from processors.online.synth_outcome import Outcome, outcome, warm
 from processors.online.synth_rules import competition_at, rules_at
 from processors.online.synth_score import INVALID, score
 from processors.stage import Stage
@@ -54,6 +54,11 @@ class ForecastScores(Stage[VolatilityState | Forecast, ForecastScore]):
     State = ForecastScoreState
     options: ForecastScoreOptions
     state: ForecastScoreState
+
+    @classmethod
+    def warm(cls) -> None:
+        """Have the kernels compiled."""
+        warm()
 
     def on_event(self, event: VolatilityState | Forecast) -> Iterator[ForecastScore]:
         if isinstance(event, Forecast):

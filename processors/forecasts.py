@@ -19,6 +19,7 @@ from processors.online.synth_assets import ASSETS
 from processors.online.synth_experts import experts
 from processors.online.synth_forecast import SECOND_NS, digest, known_of, mixed, recipe
 from processors.online.synth_mixture import Weighed, experts_text, recipes, signed
+from processors.online.synth_outcome import warm
 from processors.online.synth_rules import LEAD_MINUTES, NAMES, STEPS_S, cadence, competition_at
 from processors.stage import Stage
 from schemas import ExpertWeight, Forecast, Prompt, Rejected, VolatilityState
@@ -79,6 +80,11 @@ class Forecasts(Stage[ExpertWeight | VolatilityState | Prompt, Forecast]):
     State = ForecastState
     options: ForecastOptions
     state: ForecastState
+
+    @classmethod
+    def warm(cls) -> None:
+        """Have the kernels compiled."""
+        warm()
 
     def on_event(self, event: ExpertWeight | VolatilityState | Prompt) -> Iterator[Forecast]:
         if isinstance(event, ExpertWeight):

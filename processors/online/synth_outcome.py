@@ -7,7 +7,9 @@ import numpy as np
 from processors.online.crps import Floats
 from processors.online.innovations import Shocks
 from processors.online.reliability import coverage
-from processors.online.synth_rules import Competition
+from processors.online.synth_assets import ASSETS, HOUR_S
+from processors.online.synth_forecast import EVEN, Known, forecast
+from processors.online.synth_rules import Competition, newest
 from processors.online.synth_score import INVALID, Part, parts
 
 BANDS = (0.5, 0.9, 0.95)
@@ -40,6 +42,14 @@ def outcome(real: Floats, paths: Shocks, competition: Competition) -> Outcome:
     covered = tuple(coverage(seen, band) for band in BANDS)
     crps = INVALID if found is None else sum(part.score for part in found)
     return Outcome(crps, found or [], len(seen), covered, float(pits[-1]), pits)
+
+
+def warm() -> None:
+    """Have compiled what forecasts and their outcomes need."""
+    known = Known(100.0, 1e-9, 1e-9, EVEN)
+    hour = newest().competition("BTC", HOUR_S)
+    paths = forecast(known, ASSETS["BTC"], ASSETS["BTC"].hour, 0, hour.increment_s, hour.points - 1, 2)
+    outcome(paths[:, 0].astype(np.float64), paths, hour)
 
 
 def _pits(real: Any, paths: Any) -> Floats:
