@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from consumers.matching.resting import UNKNOWN
 from consumers.paper import Paper, PaperOptions
-from schemas import Book, Clock, Control, OrderRequest, Record
+from schemas import Book, Clock, Control, Funding, Mark, Market, OrderRequest, Record
 from tests.consumers.matching.witness import Witness
 from tests.market import MS, START, book, broken, trade
 from tests.orders import ETH, request
@@ -21,6 +21,7 @@ OPTIONS = st.builds(
     maker_fee=st.just(-0.0001),
     taker_fee=st.just(0.0005),
     cancels_ahead=st.sampled_from([0.0, 0.5, 1.0]),
+    funding=st.sampled_from(["fundings", "marks"]),
 )
 SIZES = st.integers(1, 30)
 
@@ -50,7 +51,14 @@ def requests(draw: st.DrawFn) -> OrderRequest:
     )  # fmt: skip
 
 
+MARKS = (
+    Mark(ETH, START, START, 100.1, 100.0, 0.001, START + 60 * MS),
+    Mark(ETH, START, START, 99.5, 100.0, -0.002, START + 200 * MS),
+    Funding(ETH, START, START, 0.003, 0.0),
+    Market(ETH, START, START, "open", "ETH", "USD", "", 0.1, 0.02, 0.04, 0, 0, "", "", '{"makerFeeRate":0.0003}'),
+)
 EVENTS = st.one_of(
+    st.sampled_from(MARKS),
     books(),
     st.builds(trade, st.integers(994, 1008), SIZES, st.sampled_from(["buy", "sell", ""])),
     requests(),
