@@ -41,6 +41,7 @@ class Executed(NamedTuple):
     size: int
     maker: bool
     fee: float  # quote currency
+    mid: float  # of the book just before, as Exchange.mid
 
 
 Happened = list[Told | Executed]
@@ -66,6 +67,7 @@ class Exchange:
         self.resting: tuple[list[Resting], list[Resting]] = ([], [])  # best price first, then first come
         self.account = Account()
         self.soonest_ns = NEVER  # when the first of them expires
+        self._mid = 0.0  # before what is being looked at
 
     def mid(self) -> float:
         """In quote currency; 0 while the book is not valid or a side is empty."""
@@ -97,6 +99,7 @@ class Exchange:
         self, price_decimals: int, size_decimals: int, bids: bytes, asks: bytes, counts: tuple[int, int]
     ) -> Happened:
         """The book shows these levels."""
+        self._mid = self.mid() if self.resting[0] or self.resting[1] else 0.0
         self.refine(price_decimals, size_decimals)
         self.valid = True
         price_factor = int(10 ** (self.price_decimals - price_decimals))
@@ -119,6 +122,7 @@ class Exchange:
         happened: Happened = []
         if not queue or not self.valid or _beyond(queue[0], price):
             return happened
+        self._mid = self.mid()
         left = size
         for _, level in groupby([order for order in queue if not _beyond(order, price)], key=lambda order: order.price):
             orders = list(level)
@@ -141,6 +145,7 @@ class Exchange:
         if replaced is not None:
             self._end(replaced, "cancelled", "replaced", happened)
         worst = limit if limit is not None else (NEVER if order.buy else 0)
+        self._mid = self.mid()
         stopped = self._walk(order, worst, False, happened)
         if order.left == 0:
             return happened
@@ -246,7 +251,7 @@ class Exchange:
         units = int(10 ** (self.price_decimals + self.size_decimals))
         fee = price * size / units * (self.terms.maker_fee if maker else self.terms.taker_fee)
         self.account.fill(order.buy, price, size, fee)
-        happened.append(Executed(order, price, size, maker, fee))
+        happened.append(Executed(order, price, size, maker, fee, self._mid))
         if order.left:
             happened.append(Told(order, "partly_filled", order.filled, ""))
         else:

@@ -32,7 +32,7 @@ def filled(exchange: Exchange, instrument: str, trade: Executed, number: int, at
     return Fill(
         instrument, at_ns, order.strategy, VENUE, order.client_id, order.venue_id, f"{VENUE}-{number}", _side(order),
         trade.price, trade.size, exchange.price_decimals, exchange.size_decimals, trade.fee,
-        "maker" if trade.maker else "taker", exchange.mid(),
+        "maker" if trade.maker else "taker", trade.mid,
     )  # fmt: skip
 
 

@@ -145,8 +145,14 @@ def test_a_level_beyond_what_is_visible_counts_as_ahead_once_it_is_in_sight() ->
 def test_a_book_that_comes_to_an_order_fills_it_up_to_the_displayed_size() -> None:
     events = [BOOK, request(price=1001, size=10), book([(999, 5)], [(1000, 3), (1001, 4), (1002, 9)], 1)]
     assert fills(after(*events)[1]) == [("a", 1001, 3, "maker"), ("a", 1001, 4, "maker")]
+    assert [each.mid for each in after(*events)[1] if isinstance(each, Fill)] == [100.1, 100.1]
     again = book([(999, 5)], [(1001, 4)], 2)
     assert fills(after(*events, again)[1]) == [("a", 1001, 3, "maker")]
+
+
+def test_a_book_that_touches_an_order_fills_those_ahead_of_it_first() -> None:
+    events = [BOOK, request(price=1000), book([(1000, 50)], [(1000, 3), (1001, 4)], 1)]
+    assert after(*events)[1] == []
 
 
 def test_a_market_order_walks_the_levels_and_ends() -> None:
@@ -343,6 +349,8 @@ def test_position_and_equity_follow_every_trade() -> None:
     assert equity.unrealised == pytest.approx(-0.03)
     assert equity.fees == pytest.approx(100.2 * 0.3 * 0.00025)
     assert equity.equity == pytest.approx(equity.realised + equity.unrealised - equity.fees + equity.funding)
+    _, said = after(BOOK, market_order(size=30), market_order("b", side="sell", size=10))
+    assert [(each.size, each.entry_price) for each in said if isinstance(each, NetPosition)] == [(20, 100.2)]
     _, said = after(BOOK, market_order(size=30), market_order("b", side="sell", size=30))
     position, equity = said[-2:]
     assert isinstance(position, NetPosition)
