@@ -2,7 +2,7 @@
 
 A batch that comes again, cut anywhere, only adds rows that reading leaves out by their offsets; a record that its
 writer has repeated at another offset keeps its cause's position, by which a replay drops it. Checkpoints are left out:
-they are of use to a worker only.
+they are of use to a worker only. The merged log is an archive of its own under the root, as its tables hold copies.
 """
 
 import threading
@@ -15,7 +15,7 @@ import polars as pl
 from infra import archive, logs, metrics
 from infra.archive_compaction import compact
 from infra.errors import UserError
-from schemas import Checkpoint, Record
+from schemas import Checkpoint, Merge, Record
 from schemas.batch import Batch
 
 PAUSE_S = 600.0  # between two looks for what can be put together
@@ -41,16 +41,19 @@ class Archive:
         self._after = timedelta(hours=compact_after_h)
         self._closing = threading.Event()
         self._compacting = threading.Thread(target=self._compact, name="compaction")
-        for path in archive.clean(root):
+        self._roots = (root, root / archive.MERGED)
+        for path in [path for each in self._roots for path in archive.clean(each)]:
             log.info("removed what a crash had left", path=str(path))
         if compact_after_h:
             self._compacting.start()
 
     def write(self, batches: Sequence[Batch]) -> None:
-        for (record, partition), rows in gathered(batches).items():
-            for day, part in archive.days(rows):
-                archive.write(self.root, record.table, partition, archive.date_of(day), part)
-            metrics.ROWS.labels(record.table).inc(len(rows))
+        for merged, root in enumerate(self._roots):
+            given = [batch for batch in batches if (batch.topic == Merge.topic) == merged]
+            for (record, partition), rows in gathered(given).items():
+                for day, part in archive.days(rows):
+                    archive.write(root, record.table, partition, archive.date_of(day), part)
+                metrics.ROWS.labels(record.table).inc(len(rows))
 
     def close(self) -> None:
         """Leave off putting files together; what is half done is done anew another time."""
@@ -62,8 +65,9 @@ class Archive:
         while not self._closing.wait(PAUSE_S):
             over = datetime.now(UTC) - self._after
             try:
-                for done in compact(self.root, over.strftime("%Y-%m-%d"), self._closing.is_set):
-                    log.info("put together", **done._asdict())
+                for root in filter(Path.is_dir, self._roots):
+                    for done in compact(root, over.strftime("%Y-%m-%d"), self._closing.is_set):
+                        log.info("put together", **done._asdict())
             except (UserError, OSError) as error:  # the sink goes on, and so does reading from small files
                 log.warning("files not put together", error=str(error))
 

@@ -1,7 +1,8 @@
 """Sink to ClickHouse: every record of every topic into the table of its type (infra/tables.py).
 
 ``write`` puts all rows of a table into one insert, which the database takes wholly or not at all. Killed between two
-tables, the batches come again and the rows that were there already are replaced.
+tables, the batches come again and the rows that were there already are replaced. Copies in a merged log are left out:
+their originals are there.
 """
 
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ class ClickHouse:
         frames: dict[type[Record], list[pl.DataFrame]] = {}
         for batch in batches:
             for table in batch.tables:
+                if table.record.topic != batch.topic:
+                    continue
                 frames.setdefault(table.record, []).append(batch.frame(table).select(inserted(table.record)))
         for record, parts in frames.items():
             rows = pl.concat(parts)

@@ -3,6 +3,7 @@
     <root>/<table>/date=2026-11-21/<partition>-<first>-<last>.parquet                          fresh: all keys
     <root>/<table>/date=2026-11-21/key=coinbase%3AETH-USD/<partition>-<first>-<last>.parquet   put together: one key
 
+- Under <root>/.merges is an archive of the merged log, whose tables hold copies.
 - A sink writes fresh files; archive_compaction.py puts those of a day together by key. archive_rows.py reads both.
 - A file comes into being whole, by a rename, or not at all. Until then it lies in <root>/.writing, where a crash may
   leave some.
@@ -32,6 +33,7 @@ from infra.errors import UserError
 DAY_NS = 86_400_000_000_000
 GROUP = 16_384  # rows in a row group of a fresh file
 WRITING = ".writing"  # under the root
+MERGED = ".merges"  # under the root
 UNFINISHED = ".part"
 EARLIEST = -(1 << 63)  # before any day
 LEFT_S = 3_600.0  # a .part that nobody has touched for so long is nobody's

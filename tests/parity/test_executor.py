@@ -84,13 +84,14 @@ def settled(settings: Settings, workers: Workers) -> None:
     """Wait until the merger and the executors have taken all that there is, their own records included."""
     readers: dict[str, Sequence[str]] = {f"{settings.group}.{name(stage)}": ("merges",) for stage in EXECUTORS}
     readers[f"{settings.group}-merge"] = (*MARKET, *ORDERS)
-    before, now = [-1], [0]
+    before: list[int] = [-1]
+    now: list[int] = [0]
     until = time.monotonic() + 90.0
     with contextlib.ExitStack() as closing:
         clients = {group: Consumer(consumer_config(settings, group)) for group in readers}
         for client in clients.values():
             closing.callback(client.close)
-        while before != now or sum(now):
+        while before != now or any(now):
             assert time.monotonic() < until, f"still to be read: {now}"
             time.sleep(1.0)
             workers.alive()

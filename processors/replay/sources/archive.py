@@ -17,7 +17,7 @@ from infra.archive_file import LARGEST, Wanted
 from infra.archive_rows import column_of, lineage_of, listing, rows
 from infra.errors import UserError
 from processors.replay.runs import Raw, Run
-from schemas import Record
+from schemas import RECORDS, Merge, Record
 from schemas.batch import LINEAGE, Batch, Fresh, Lineage
 from schemas.catalogue import TOPICS
 from schemas.codec import Codec
@@ -72,7 +72,18 @@ def runs(
 
 def holds(root: Path, topic: str) -> bool:
     """Whether there is an archive of a topic."""
-    return any((root / record.table).is_dir() for record in TOPICS[topic].records)
+    return bool(_there(_home(root, topic), topic))
+
+
+def _home(root: Path, topic: str) -> Path:
+    """Where the tables of a topic are: a merged log has copies of its own."""
+    return root / archive.MERGED if topic == Merge.topic else root
+
+
+def _there(home: Path, topic: str) -> list[type[Record]]:
+    """The records of a topic that an archive has tables of."""
+    records = RECORDS.values() if topic == Merge.topic else TOPICS[topic].records
+    return [record for record in records if (home / record.table).is_dir()]
 
 
 def partitions(root: Path, topic: str, selection: Selection = EVERYTHING) -> dict[int, int]:
@@ -82,12 +93,13 @@ def partitions(root: Path, topic: str, selection: Selection = EVERYTHING) -> dic
         UserError: the archive holds nothing of the topic, or something that is not the archive's.
 
     """
-    there = [record.table for record in TOPICS[topic].records if (root / record.table).is_dir()]
+    home = _home(root, topic)
+    there = _there(home, topic)
     if not there:
         raise UserError(f"{root}: no archive of topic {topic}")
     spans: dict[int, tuple[int, int]] = {}
-    for table in there:
-        for piece in archive.pieces(root, table, selection.start_ns, selection.end_ns):
+    for record in there:
+        for piece in archive.pieces(home, record.table, selection.start_ns, selection.end_ns):
             first, last = spans.get(piece.partition, (piece.first, piece.last))
             spans[piece.partition] = min(first, piece.first), max(last, piece.last)
     return {partition: last - first + 1 for partition, (first, last) in sorted(spans.items())}
@@ -104,10 +116,11 @@ def log(
     home: int | None = None,
 ) -> Iterator[Run]:
     """One partition of a topic; as the log ``name`` and into the chain of the partition ``home`` where they differ."""
+    root = _home(root, topic)
     fields = {
         record: fields_of(record, (needs or {}).get(record))
-        for record in TOPICS[topic].records
-        if (needs is None or record in needs) and (root / record.table).is_dir()
+        for record in _there(root, topic)
+        if needs is None or record in needs
     }
     streams = {}
     for record, names in fields.items():

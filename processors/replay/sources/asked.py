@@ -123,8 +123,11 @@ def _archive(asked: Asked, settings: Settings, chains: Chains, rate: Rate) -> li
     selection = archive.Selection(asked.start_ns, asked.end_ns, frozenset(asked.symbols) or None)
     logs: list[Iterator[Run]] = []
     total = 0
-    for topic, chain in sorted(chains.items()):
-        fields = None if asked.whole else needs(chain)
+    stages: dict[str, list[StageType]] = {}
+    for name, chain in sorted(chains.items()):
+        stages.setdefault(source(name), []).extend(chain)
+    for topic, reading in sorted(stages.items()):
+        fields = None if asked.whole else needs(reading)
         keys: dict[int, Keys] = {}
         sizes = archive.partitions(root, topic, selection) if archive.holds(root, topic) else {}
         for partition, size in sizes.items():
@@ -136,8 +139,8 @@ def _archive(asked: Asked, settings: Settings, chains: Chains, rate: Rate) -> li
             own = keys.setdefault(home, Keys())
             total += sum(archive.partitions(kind.root, topic, selection).values())
             logs.append(backfill.log(kind, root, topic, home, own, fields, selection))
-    if not logs and not any(archive.holds(root, topic) for topic in chains):
-        raise UserError(f"{root}: no archive of topic {', '.join(sorted(chains))}")
+    if not logs and not any(archive.holds(root, topic) for topic in stages):
+        raise UserError(f"{root}: no archive of topic {', '.join(sorted(stages))}")
     rate.total("archive", total)
     return [_told(log, rate) for log in logs]
 
