@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from consumers.backtest import loop
 from consumers.paper import Paper, PaperOptions
@@ -97,6 +98,23 @@ def test_a_derived_record_never_stands_before_its_cause() -> None:
     first, second = request("a", event_ns=START), request("b", event_ns=START + MS)
     events = [step.event for step in loop.steps([first, second], [Late])]
     assert events == [first, STATE, second, STATE]
+
+
+class Both(Stage[OrderRequest, OrderState]):
+    """Says something of now, and then something of a time that is past."""
+
+    State = Nothing
+    log: ClassVar[str] = "merges"
+
+    def on_event(self, event: OrderRequest) -> Iterator[OrderState]:
+        yield replace(STATE, event_ns=event.event_ns)
+        yield STATE
+
+
+def test_what_was_derived_of_one_event_stays_in_the_order_of_its_making() -> None:
+    placed = request("a", event_ns=START)
+    events = [step.event for step in loop.steps([placed], [Both])]
+    assert events == [placed, replace(STATE, event_ns=START), STATE]
 
 
 def test_of_one_time_what_was_derived_comes_before_what_is_given() -> None:
