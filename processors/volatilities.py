@@ -36,9 +36,9 @@ class VolatilityOptions:
     """What is estimated, from how much, and how often."""
 
     method: Literal["simple", "garch", "garch_t", "arch"] = "garch_t"
-    step_ms: int = 1_000
-    window: int = 1_800  # returns
-    refit_every: int = 60  # returns
+    step_ms: int = 5_000  # at a second, most mids stand still and no t distribution with a variance fits them
+    window: int = 720  # returns
+    refit_every: int = 12  # returns
     silence_ms: int = 60_000  # between two tops, from which the series is broken
     trials: int = 100  # of arch
 
@@ -75,7 +75,7 @@ class VolatilityState:
 class Volatilities(Stage[Top, Volatility]):
     """Says anew with the first top of each step.
 
-    >>> stage = Volatilities("kraken:ETH-USD", VolatilityOptions(method="simple"))
+    >>> stage = Volatilities("kraken:ETH-USD", VolatilityOptions(method="simple", step_ms=1_000))
     >>> def top(second, mid):
     ...     return Top("kraken:ETH-USD", second * 10**9, True, 0, mid, 1.0, mid, 1.0, 0.0, 0)
     >>> said = [found for second in range(130) for found in stage.on_event(top(second, 100.0 + second % 2))]

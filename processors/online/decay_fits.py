@@ -28,7 +28,7 @@ LEVEL = 0.90
 LEAST_BLOCKS = 10  # with fewer, the spread of the blocks is no better known than by half
 LEAST_FILLS = 20  # at the best depth
 LEAST_DEEPER = 5  # fills of a depth that the regression takes, and of all but the nearest for the other
-SEEN = 0.1  # share of the longest seen depth's seconds that a depth needs
+SEEN = 0.5  # of the longest seen depth's seconds that a depth needs: what is seen more rarely is another market
 
 
 class Fit(NamedTuple):

@@ -20,7 +20,9 @@ from processors.online.garch_likelihood import NORMAL, Floats, backcast, log_lik
 
 LEAST_RETURNS = 100
 LEAST_NU, MOST_NU = 2.05, 500.0
-LEAST_MOVING = 0.2  # share of returns that are not 0: with fewer, the likelihood has no maximum at a finite price of 0
+LEAST_MOVING = 0.5  # share of returns that are not 0: with fewer, the likelihood is greatest where all variance is gone
+MOST_OFF = 5.0  # times that a model's mean variance may lie above or below that of the returns
+OMEGAS = (-25.0, 12.0)  # logarithms; within, no product of the likelihood overflows
 GRID = [(0.1, 0.8), (0.1, 0.95), (0.05, 0.98)]  # alpha and alpha + beta
 FIRST_NU = 5.0
 ACCURACY = 1e-4  # of the log-likelihood
@@ -83,14 +85,17 @@ def fit(percent: Floats, student: bool = True, warm: Garch | None = None) -> Gar
 
 
 def fitted(squares: Floats, scale: float, omega: float, alpha: float, beta: float, nu: float) -> Garch:
-    """A model of squared returns over their mean ``scale`` as one of the returns, or the reason why it is of no use."""
+    """A model of squared returns over their mean ``scale`` as one of the returns, or why it is of no use."""
     start = backcast(squares)
     likelihood, _ = log_likelihood(squares, start, omega, alpha, beta, nu)
     if not math.isfinite(likelihood):
         return Garch(reason="the likelihood has no maximum")
     if nu != NORMAL and nu < LEAST_NU + 1e-3:
         return Garch(reason="the tails are too heavy for a variance: nu goes to 2")
-    ahead = float(variances(squares, omega, alpha, beta, start)[-1])
+    found = variances(squares, omega, alpha, beta, start)
+    ahead, off = float(found[-1]), float(found[:-1].mean())  # the squares' mean is 1
+    if not 1.0 / MOST_OFF <= off <= MOST_OFF:
+        return Garch(reason=f"the model's variance is {off:.2g} times that of the returns")
     whole = likelihood - 0.5 * len(squares) * math.log(scale)
     return Garch(omega * scale, alpha, beta, nu, whole, ahead * scale)
 

@@ -10,6 +10,7 @@ from processors.volatilities import INVALID, SILENT, Volatilities, VolatilityOpt
 from schemas import Top
 
 KEY = "x:A"
+SECONDS = {"step_ms": 1_000, "window": 1_800, "refit_every": 60}
 SECOND = 10**9
 
 
@@ -23,7 +24,7 @@ def walk(seed, count, sigma=2e-4):
 
 
 def run(events, **options):
-    stage = Volatilities(KEY, VolatilityOptions(**options))
+    stage = Volatilities(KEY, VolatilityOptions(**{**SECONDS, **options}))
     return [made for event in events for made in stage.on_event(event)], stage
 
 
@@ -71,7 +72,7 @@ def test_a_restart_in_the_middle_of_a_window_changes_nothing():
     events = [top(second, mid) for second, mid in enumerate(walk(5, 400))]
     whole, _ = run(events, window=200)
     first, stage = run(events[:333], window=200)
-    fresh = Volatilities(KEY, VolatilityOptions(window=200))
+    fresh = Volatilities(KEY, VolatilityOptions(step_ms=1_000, window=200, refit_every=60))
     fresh.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(stage.snapshot())))
     assert first + [made for event in events[333:] for made in fresh.on_event(event)] == whole
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from processors.online.garch import Garch, fit, unfit
+from processors.online.garch import Garch, fit, fitted, unfit
 from processors.online.garch_likelihood import NORMAL, backcast, log_likelihood, variances
 from processors.online.garch_search import search
 from tests.data import recording, reference
@@ -134,7 +134,7 @@ def test_the_filter_equals_the_recursion_over_all_returns():
     [
         (np.ones(99), "99 returns, 100 are needed"),
         (np.zeros(500), "does not move"),
-        (np.array([0.0] * 499 + [1.0]), "20% are needed"),
+        (np.array([0.0] * 499 + [1.0]), "50% are needed"),
         (np.array([1.0] * 200 + [math.nan]), "not finite"),
     ],
 )
@@ -146,6 +146,14 @@ def test_what_cannot_be_fitted_has_a_reason_and_no_figure(percent, reason):
 
 def test_tails_without_a_variance_are_told():
     assert "nu goes to 2" in fit(np.random.default_rng(1).standard_t(1.2, 3_000)).reason
+
+
+def test_a_model_whose_variance_is_not_that_of_the_returns_is_refused():
+    squares = simulated(1, 500) ** 2
+    scale = float(squares.mean())
+    found = fitted(squares / scale, scale, 30.0, 0.05, 0.5, 4.0)
+    assert found == Garch(reason=found.reason)
+    assert "times that of the returns" in found.reason
 
 
 def test_the_search_is_no_worse_than_our_fit_and_always_the_same():
