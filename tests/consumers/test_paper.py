@@ -167,6 +167,14 @@ def test_what_was_taken_is_gone_until_the_book_is_shown_again() -> None:
     assert fills(after(*events, BOOK, market_order("c", size=20))[1]) == [("c", 1002, 20, "taker")]
 
 
+def test_what_was_taken_stays_gone_over_a_restart() -> None:
+    venue, _ = after(BOOK, market_order(size=20))
+    again = Paper(ETH, QUIET)
+    again.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(venue.snapshot())))
+    said = list(again.on_event(market_order("b", size=20)))
+    assert fills(said) == [("b", 1002, 10, "taker"), ("b", 1003, 10, "taker")]
+
+
 def test_an_order_within_its_limit_takes_and_the_rest_stays_or_ends_as_asked() -> None:
     _, said = after(BOOK, taking(price=1002, size=35))
     assert fills(said) == [("a", 1002, 30, "taker")]
