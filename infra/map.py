@@ -93,7 +93,7 @@ def survey() -> list[Entry]:
     for item in stages:
         for record in stage.writes(item):
             entries[record.topic].makers.append(_place(item))
-        for topic in dict.fromkeys(record.topic for record in stage.reads(item)):
+        for topic in dict.fromkeys([record.topic for record in stage.reads(item)] + ([item.log] if item.log else [])):
             entries[topic].readers.append(_place(item))
     for module in _consumers():
         for topic in dict.fromkeys(record.topic for record in module.READS):

@@ -14,6 +14,7 @@ def test_every_topic_is_there_with_its_maker() -> None:
     assert set(entries) == set(TOPICS)
     assert [str(place).partition(":")[0] for place in entries["buckets"].makers] == ["processors/buckets.py"]
     assert "processors/emas.py" in {place.file for place in entries["buckets"].readers}
+    assert {"consumers/paper.py"} <= {place.file for place in entries["merges"].readers}
     assert "producers/coinbase.py" in {place.file for place in entries["ticks"].makers}
     assert all(entry.makers for entry in entries.values())
 
