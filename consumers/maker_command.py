@@ -1,5 +1,6 @@
 """Command ``maker``: the market maker by its config.json: collects data only, or quotes."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +24,11 @@ def maker(config: Config = Path("config.json"), direct: Direct = False) -> None:
     if not found.trading_enabled:
         settings = load_settings()
         logs.setup(settings)
-        collector_command.write(settings, found.instruments, found.data_dir, direct)
+        with collector_command.writing(found.instruments, found.data_dir) as collector:
+            if direct:
+                asyncio.run(collector_command.from_venue(collector, found.instruments))
+            else:
+                collector_command.from_topics(settings, collector, found.instruments)
         return
     from processors.__main__ import worker  # noqa: PLC0415 - Faust takes a second
 
