@@ -49,6 +49,7 @@ COMMANDS = {
     "Trade": {
         "maker": "consumers.maker_command:maker",
         "collect": "consumers.collector_command:collect",
+        "kappa": "consumers.kappa_command:kappa",
         "backtest": "consumers.backtest.command:app",
         "trade": "consumers.gateways.command:app",
         "kill": "consumers.gateways.switch:kill",

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from processors.online.decay_fits import Fit
-from processors.online.fill_counts import ASK, BID, SECOND, SIDES, counts
+from processors.online.fill_counts import ASK, BID, SECOND, SIDES, Counts, counts
 from processors.online.fill_posterior import Prior
 from processors.online.kappa import METHODS, QUEUED, Method, fit, in_quote
 from processors.online.virtual_quotes import Levels, QuoteOptions, QuotesState, VirtualQuotes
@@ -182,11 +182,28 @@ class Intensities(Stage[Book | Trade | Market | OrderState | Fill | Clock, Inten
         if state.seen and state.clock_ns // every_ns > before // every_ns:
             yield self._said()
 
-    def _said(self) -> Intensity:
-        state, options = self.state, self.options
+    def window(self) -> Counts:
+        """What was counted up to now, on the sides that count."""
         self._quotes.settle()
-        window = counts(state.blocks, options.side, state.spacing)
-        found = self._found()
+        return counts(self.state.blocks, self.options.side, self.state.spacing)
+
+    def estimate(self, window: Counts) -> Fit:
+        """The decay per unit of quote currency; its rates are kept for what is foretold of own orders."""
+        state, options = self.state, self.options
+        if state.step <= 0.0:
+            return Fit(reason="the price step is not known")
+        if state.spacing == 0:
+            return Fit(reason="no valid book since the price step is known")
+        if state.clock_ns > state.now_ns + options.stale_ms * 1_000_000:
+            return Fit(reason=f"no book and no trade for {(state.clock_ns - state.now_ns) // SECOND} s")
+        found = fit(window, options.method, options.weighed, options.prior())
+        if not found.reason:
+            state.rates = [found.scale * math.exp(-found.kappa * depth) for depth in window.depths.tolist()]
+        return in_quote(found, state.step)
+
+    def _said(self) -> Intensity:
+        state, options, window = self.state, self.options, self.window()
+        found = self.estimate(window)
         return Intensity(
             instrument=self.key,
             event_ns=state.now_ns,
@@ -205,21 +222,6 @@ class Intensities(Stage[Book | Trade | Market | OrderState | Fill | Clock, Inten
             fills=int(window.own_fills.sum()),
             fills_expected=window.own_expected,
         )
-
-    def _found(self) -> Fit:
-        """The estimate in quote currency; keeps its rates for own orders."""
-        state, options = self.state, self.options
-        if state.step <= 0.0:
-            return Fit(reason="the price step is not known")
-        if state.spacing == 0:
-            return Fit(reason="no valid book since the price step is known")
-        if state.clock_ns > state.now_ns + options.stale_ms * 1_000_000:
-            return Fit(reason=f"no book and no trade for {(state.clock_ns - state.now_ns) // SECOND} s")
-        window = counts(state.blocks, options.side, state.spacing)
-        found = fit(window, options.method, options.weighed, options.prior())
-        if not found.reason:
-            state.rates = [found.scale * math.exp(-found.kappa * depth) for depth in window.depths.tolist()]
-        return in_quote(found, state.step)
 
 
 def _levels(side: bytes, book: Book, step: float) -> Levels:

@@ -28,6 +28,7 @@ from schemas import Top, Volatility
 MILLISECOND = 1_000_000
 NO_SLOT = -1
 METHODS = ("simple", "garch", "garch_t", "arch")
+LEAST_SHARE = 0.01  # of the window's variance that a forecast of the next step's must have
 INVALID, SILENT = "the book is not valid", "no top for too long"
 
 
@@ -114,7 +115,7 @@ class Volatilities(Stage[Top, Volatility]):
             closed = False
         state.mid, state.event_ns = (event.bid + event.ask) / 2.0, max(state.event_ns, event.event_ns)
         if closed:
-            yield self._said(state.reason)
+            yield self._said(state.reason or self._collapsed())
 
     def _break(self) -> None:
         self.state.mid = self.state.border = 0.0
@@ -151,6 +152,12 @@ class Volatilities(Stage[Top, Volatility]):
         if method == "simple":
             return Garch(variance=float(np.mean(window * window)), reason=unfit(window))
         return search(window, self.options.trials) if method == "arch" else fit(window, method == "garch_t", before)
+
+    def _collapsed(self) -> str:
+        """Why a forecast is not to be believed: where mids mostly stand still, the likelihood has it vanish."""
+        squares = np.square(self._window())
+        share = self.state.model[-1] / float(squares.mean())
+        return "" if share >= LEAST_SHARE else f"the forecast is {share:.1g} of the window's variance"
 
     def _window(self) -> Floats:
         """The returns, oldest first."""

@@ -131,6 +131,7 @@ RULES: dict[str, Rule] = {
     "consumers/estimator.py": ({"schemas", "processors"}, {*PURE, *COLUMNS}),
     "consumers/__main__.py": ({"schemas", "processors", "consumers", "infra"}, None),
     "consumers/dead_letters.py": ({"schemas", "producers", "consumers", "infra"}, None),
+    "consumers/kappa_command.py": ({"schemas", "processors", "consumers", "infra"}, None),
     "consumers/demo*.py": (ANY_OF_OURS - {"grafana"}, None),
     "consumers/jumploss*.py": (ANY_OF_OURS - {"grafana"}, None),
     "consumers/readable.py": ({"schemas"}, PURE),

@@ -28,8 +28,12 @@ def check(path: Path) -> None:
 
 
 def save(measure: Measure, title: str, path: Path) -> None:
-    """Write the picture; HTML holds it as SVG."""
-    figure = drawn(measure, title)
+    """Write the picture of a run."""
+    write(drawn(measure, title), title, path)
+
+
+def write(figure: Figure, title: str, path: Path) -> None:
+    """Write a figure in the format of its name; HTML holds it as SVG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix != ".html":
         figure.savefig(path)

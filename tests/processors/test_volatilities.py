@@ -105,6 +105,18 @@ def test_a_price_that_does_not_move_has_no_volatility():
     assert said[50].reason == "51 returns, 100 are needed"
 
 
+def test_a_forecast_that_has_vanished_is_not_usable():
+    # after a lively time the price stands still for longer than the model expects
+    events = [top(second, mid) for second, mid in enumerate(walk(8, 400))]
+    _, stage = run(events, refit_every=10_000)
+    stage.state.model[0], stage.state.model[1], stage.state.model[2] = 0.0, 0.05, 0.5
+    said = [made for second in range(400, 430) for made in stage.on_event(top(second, events[-1].bid))]
+    assert said[0].usable
+    assert not said[-1].usable
+    assert said[-1].sigma == 0.0
+    assert "of the window's variance" in said[-1].reason
+
+
 def test_arch_from_scattered_starts_is_at_least_as_likely_as_ours():
     pytest.importorskip("arch")
     events = [top(second, mid) for second, mid in enumerate(walk(7, 400))]
