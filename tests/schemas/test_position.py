@@ -82,3 +82,17 @@ def test_a_restart_from_a_snapshot_changes_nothing(steps: list[tuple[tuple[str, 
     found += [after.is_new(log, at(offset, ordinal)) for log, offset, ordinal in steps[cut:]]
     assert found == expected
     assert after.snapshot() == through.snapshot()
+
+
+@pytest.mark.parametrize("log", [b"fills:1", b"fills", b":0", b"fills:x", b"\xff:0"])
+def test_a_copy_that_names_no_log_of_its_partition_is_refused(log: bytes) -> None:
+    headers = [("tidemill-position", b"merges.paper:0:7:1"), ("tidemill-log", log)]
+    with pytest.raises(Rejected):
+        position_of(headers, ("merges", 0), 9)
+
+
+def test_copies_of_two_logs_with_one_cause_are_both_new_and_each_once() -> None:
+    seen, cause = Seen(), ("tidemill-position", b"merges.paper:0:7:0")
+    copies = [[cause, ("tidemill-log", log)] for log in (b"fills:0", b"equities:0", b"fills:0")]
+    found = [seen.is_new(("merges", 0), position_of(headers, ("merges", 0), 9)) for headers in copies]
+    assert found == [True, True, False]

@@ -1,0 +1,15 @@
+import pytest
+
+from consumers.merging.merger import Merger
+from infra.errors import UserError
+from infra.settings import load_settings
+from schemas.codec import Codec
+
+
+@pytest.mark.parametrize(
+    ("topic", "told"),
+    [("merges", "topic merges is what is written: it cannot be merged into itself"), ("fils", "no topic 'fils'")],
+)
+def test_a_topic_that_cannot_be_merged_is_refused_before_a_broker_is_asked(topic: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        Merger(load_settings(env_file=None, brokers="127.0.0.1:1"), Codec(), ["ticks", topic])
