@@ -30,6 +30,7 @@ NO_SLOT = -1
 METHODS = ("simple", "garch", "garch_t", "arch")
 LEAST_SHARE = 0.01  # of the window's variance that a forecast of the next step's must have
 INVALID, SILENT = "the book is not valid", "no top for too long"
+VANISHED = f"the forecast is below {LEAST_SHARE:.0%} of the window's variance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +157,8 @@ class Volatilities(Stage[Top, Volatility]):
     def _collapsed(self) -> str:
         """Why a forecast is not to be believed: where mids mostly stand still, the likelihood has it vanish."""
         squares = np.square(self._window())
-        share = self.state.model[-1] / float(squares.mean())
-        return "" if share >= LEAST_SHARE else f"the forecast is {share:.1g} of the window's variance"
+        vanished = self.state.model[-1] < LEAST_SHARE * float(squares.mean())
+        return VANISHED if vanished else ""
 
     def _window(self) -> Floats:
         """The returns, oldest first."""
