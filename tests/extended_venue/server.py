@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -263,6 +264,10 @@ class Hosted:
             return work(self.venue.exchange)
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10.0)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> "Future[None]":
+        """Start something that goes on in its loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
 @contextlib.contextmanager
