@@ -35,9 +35,18 @@ def record_class(schema: dict[str, Any]) -> str:
         f'    key_field: ClassVar[str] = "{schema["key"]}"',
     ]
     for field in schema["fields"]:
-        default = f" = {field['default']!r}" if "default" in field else ""
+        default = f" = {literal(field['default'])}" if "default" in field else ""
         lines.append(f"    {field['name']}: {PRIMITIVES[field['type']]}{default}  # {field['doc']}")
     return "\n".join(lines)
+
+
+def literal(value: Any) -> str:
+    """A default as source code.
+
+    >>> literal("a"), literal(0.0), literal(False)
+    ('"a"', '0.0', 'False')
+    """
+    return json.dumps(value) if isinstance(value, str) else repr(value)
 
 
 def source() -> str:

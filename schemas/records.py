@@ -738,7 +738,7 @@ class VolatilityState(Record, frozen=True, gc=False):
     instrument: str  # venue:SYMBOL.
     event_ns: int  # End of the last one-minute bar.
     price: float  # Its close.
-    fast: float  # Variance per second of an average minute, EWMA over one-minute returns, for paths of a day; 0 before the first.
+    fast: float  # Variance per second of an average minute, over one-minute returns, for paths of a day.
     fast_half_life_s: float  # Its half-life.
     slow: float  # As fast, over five-minute returns.
     slow_half_life_s: float  # Its half-life.
@@ -747,12 +747,12 @@ class VolatilityState(Record, frozen=True, gc=False):
     missing: int  # Of the last 1,440 minutes, those without a bar.
     warm: bool  # Enough history for a forecast.
     reason: str  # Why not; empty else.
-    asset: str = ''  # Name in the subnet; empty where it is none of its assets.
+    asset: str = ""  # Name in the subnet; empty where it is none of its assets.
     hour_fast: float = 0.0  # As fast, for paths of an hour.
     hour_fast_half_life_s: float = 0.0  # Its half-life.
     hour_slow: float = 0.0  # As slow, for paths of an hour.
     hour_slow_half_life_s: float = 0.0  # Its half-life.
-    ladder: str = ''  # Variances per second of all EWMAs over one-minute returns that experts start from, by half-life in minutes, as JSON.
+    ladder: str = ""  # Variances per second that experts start from, by half-life in minutes, as JSON.
 
 
 class WideBar(Record, frozen=True, gc=False):
