@@ -66,16 +66,40 @@ def table(title: str, found: dict[str, Any]) -> Table:
 
 def sweep_table(rows: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> Table:
     """The runs of a sweep, the best profit first: what was set, and what came of it."""
-    shown = Table(box=box.SIMPLE)
-    names = list(rows[0][0])
-    columns = ("profit", *PARTS, "drawdown", "fills", "fill ratio", "in book", "markout 5 s")
-    for name in (*names, *columns):
-        shown.add_column(name, justify="right", no_wrap=True)
-    for setting, found in sorted(rows, key=lambda row: -row[1]["equity"]):
-        shown.add_row(
-            *(str(setting[name]) for name in names),
-            *(f"{found[name]:+,.3f}" for name in ("equity", *PARTS)),
-            f"{found['drawdown']:,.3f}", f"{found['fills']:,}", f"{found['fill_ratio']:.1%}",
-            f"{(found['bid_in_book'] + found['ask_in_book']) / 2:.0%}", f"{found['markouts_bps']['5']:+.2f}",
-        )  # fmt: skip
+    names = (
+        *rows[0][0],
+        "profit",
+        "spread",
+        "inven- tory",
+        "costs",
+        "draw- down",
+        "fills",
+        "filled",
+        "in book",
+        "5 s bps",
+    )
+    lines = [_line(setting, found) for setting, found in sorted(rows, key=lambda row: -row[1]["equity"])]
+    shown = Table(
+        box=None,
+        padding=(0, 1, 0, 0),
+        caption="costs: fees and funding; filled: of the size in the book; 5 s bps: markout of the fills",
+        caption_justify="left",
+    )
+    for name, cells in zip(names, zip(*lines, strict=True), strict=True):
+        shown.add_column(name, justify="right", overflow="fold", min_width=max(map(len, cells)))
+    for line in lines:
+        shown.add_row(*line)
     return shown
+
+
+def _line(setting: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    money = (found["equity"], found["spread"], found["inventory"], found["fees"] + found["funding"])
+    return [
+        *map(str, setting.values()),
+        *(f"{value:+,.2f}" for value in money),
+        f"{found['drawdown']:,.2f}",
+        f"{found['fills']:,}",
+        f"{found['fill_ratio']:.1%}",
+        f"{(found['bid_in_book'] + found['ask_in_book']) / 2:.0%}",
+        f"{found['markouts_bps']['5']:+.2f}",
+    ]

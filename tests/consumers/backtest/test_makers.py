@@ -1,5 +1,6 @@
 """The market maker over real recorded markets: figures that add up, decisions that repeat, commands as called."""
 
+import io
 import json
 import re
 from functools import cache
@@ -8,12 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from consumers.backtest.comparison import DECISIONS, Decisions, agreement, compare
 from consumers.backtest.makers import run
 from consumers.backtest.markets import Recorded, with_market
 from consumers.backtest.measure import Measure
+from consumers.backtest.report import figures, sweep_table, table
 from consumers.backtest.sweep import settings_of
 from consumers.backtest.tables import Steps
 from consumers.market_maker import MarketMaker
@@ -208,3 +211,19 @@ def test_a_mistake_in_the_call_is_named(more: tuple[str, ...], named: str) -> No
 
 def test_options_default_to_those_of_the_stage() -> None:
     assert stage_options(stages(), {})["market_maker"] == MakerOptions()
+
+
+def test_a_sweeps_table_fits_into_a_terminal_with_every_figure_whole() -> None:
+    found = figures(traded()[0])
+    rows: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"gamma": gamma, "kappa_method": "virtual"}, found) for gamma in ("0.01", "0.1")
+    ]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(sweep_table(rows))
+    text = console.export_text()
+    console.print(table("a run", found))
+    text += console.export_text()
+    assert "…" not in text
+    for figure in (f"{found['equity']:+,.2f}", f"{found['equity']:+,.4f}", f"{found['markouts_bps']['5']:+.2f}"):
+        assert figure in text
+    assert text.count(f"{found['markouts_bps']['5']:+.2f}") >= 2, "one a row"
