@@ -25,6 +25,7 @@ MOST_OFF = 5.0  # times that a model's mean variance may lie above or below that
 OMEGAS = (-25.0, 12.0)  # logarithms; within, no product of the likelihood overflows
 GRID = [(0.1, 0.8), (0.1, 0.95), (0.05, 0.98)]  # alpha and alpha + beta
 FIRST_NU = 5.0
+SAMPLE = 1_000  # newest returns, which are enough to find where to begin and how the likelihood curves there
 ACCURACY = 1e-4  # of the log-likelihood
 PROBE = 1e-4  # how far the curvature is looked for
 FLATTEST = 1e-3  # of the sharpest curvature
@@ -67,14 +68,10 @@ def fit(percent: Floats, student: bool = True, warm: Garch | None = None) -> Gar
         return Garch(reason=reason)
     scale = float(np.mean(percent * percent))
     squares = percent * percent / scale
-    start = backcast(squares)
+    start, sample = backcast(squares), squares[-SAMPLE:]
     known = warm is not None and not warm.reason and (warm.nu != NORMAL) == student
-    first = (
-        _coordinates(warm._replace(omega=warm.omega / scale))
-        if known and warm
-        else _best_of_grid(squares, start, student)
-    )
-    turn = _turned(first, squares, start)
+    first = _coordinates(warm._replace(omega=warm.omega / scale)) if known and warm else _best_of_grid(sample, student)
+    turn = _turned(first, sample) * math.sqrt(len(sample) / len(squares))
 
     def descent(at: Floats) -> tuple[float, Floats]:
         value, gradient = _descent(first + turn @ at, squares, start)
@@ -116,7 +113,8 @@ def unfit(percent: Floats) -> str:
     return f"{moving:.0%} of the returns are not 0, {LEAST_MOVING:.0%} are needed" if moving < LEAST_MOVING else ""
 
 
-def _best_of_grid(squares: Floats, start: float, student: bool) -> Floats:
+def _best_of_grid(squares: Floats, student: bool) -> Floats:
+    start = backcast(squares)
     nu = FIRST_NU if student else NORMAL
     models = [Garch(1.0 - together, alpha, together - alpha, nu) for alpha, together in GRID]
     return _coordinates(max(models, key=lambda model: log_likelihood(squares, start, *model[:4])[0]))
@@ -157,8 +155,9 @@ def _descent(at: Floats, squares: Floats, start: float) -> tuple[float, Floats]:
     return -value, -np.array(gradient)
 
 
-def _turned(at: Floats, squares: Floats, start: float) -> Floats:
+def _turned(at: Floats, squares: Floats) -> Floats:
     """Directions, as columns, in which the likelihood curves by 1; by differences of the gradient."""
+    start = backcast(squares)
     _, here = _descent(at, squares, start)
     steps = PROBE * np.eye(len(at))
     bent = np.array([(_descent(at + step, squares, start)[1] - here) / PROBE for step in steps])
