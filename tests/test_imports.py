@@ -44,7 +44,8 @@ RULES: dict[str, Rule] = {
         PURE,
     ),
     "producers/simulator.py": (
-        {"schemas", *(f"producers.{name}" for name in ("session", "coinbase", "coinbase_level2", "market_model"))},
+        {"schemas", *(f"producers.{name}" for name in ("feed", "session", "market_model"))}
+        | {f"producers.coinbase{part}" for part in ("", "_level2", "_matches")},
         {*PURE, "msgspec", "random"},
     ),  # seeded
     "producers/market_model.py": (set(), {*PURE, "random"}),  # seeded
@@ -181,7 +182,7 @@ RULES: dict[str, Rule] = {
             {"schemas", "processors.online", "consumers.synth", "consumers.reader", "infra", "producers.history"},
             None,
         )
-        for shell in ("fetching", "listening", "updater", "updater_command")
+        for shell in ("fetching", "history_command", "listening", "updater", "updater_command", "warm_up")
     },
     "consumers/synth/fan.py": ({"processors.online"}, {*PURE, *NUMERIC, "matplotlib"}),
     "consumers/synth/*.py": (

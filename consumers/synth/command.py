@@ -21,6 +21,7 @@ from consumers.synth.fan import write as draw
 from consumers.synth.fitting import fit as search
 from consumers.synth.fitting import mean_score
 from consumers.synth.history import History, history
+from consumers.synth.history_command import history_
 from consumers.synth.leaderboard import pits, rows, table
 from consumers.synth.serve_command import serve
 from consumers.synth.updater_command import updater
@@ -55,6 +56,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, rich
 app.command()(updater)
 app.command()(serve)
 app.command("axon")(axon_)
+app.command("history")(history_)
 
 
 @app.command()

@@ -19,6 +19,8 @@ from producers.history.web import Failure, Web
 from schemas import Bar
 
 SETTLED_NS = 2_000_000_000
+DAY_MINUTES = 1_440
+MARGIN = 60  # minutes of history more than are needed, for the first ones may be missing
 
 
 class Fetched(NamedTuple):
@@ -67,6 +69,11 @@ class Place:
         if foreign := {bar.instrument for bar in bars} - {self._series.instrument}:
             raise Failure(f"instrument: {min(foreign)!r} where {self._series.instrument!r} was asked for")
         return Fetched(bars, bars[-1].event_ns // MINUTE_NS - first - len(bars) if bars else 0)
+
+
+def first_minute(asset: Asset, now_ns: int, length: int = 0) -> int:
+    """Where history has to begin, in minutes since the epoch, to be ``length`` minutes long; 0: so that it is warm."""
+    return now_ns // MINUTE_NS - (length or asset.warm_up_minutes) - MARGIN
 
 
 def kept_bars(asset: Asset, place: Path, first: int, end: int) -> list[Bar]:

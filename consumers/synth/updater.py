@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from consumers.synth.fetching import Place
+from consumers.synth.fetching import Place, first_minute
 from consumers.synth.state import MINUTE_NS, Unusable, load, save
 from consumers.synth.tracking import Tracking, parameters
 from infra import logs
@@ -19,7 +19,6 @@ from processors.online.synth_assets import Asset
 from producers.history.web import Absent, Failure, Stopped
 from schemas import Bar, Rejected
 
-MARGIN = 60  # minutes of history more than are needed, for the first ones may be missing
 FAULTS = (Absent, Failure, Rejected, OSError, UserError)
 log = logs.logger(__name__)
 
@@ -53,7 +52,7 @@ class Updater:
 
         """
         now_ns = self._clock()
-        begin = (self._begin_ns or now_ns) // MINUTE_NS - self._asset.warm_up_minutes - MARGIN
+        begin = first_minute(self._asset, self._begin_ns or now_ns)
         tracking = self._tracking or self._opened(begin, now_ns)
         fetched = self._place.fetch(tracking.seen_ns // MINUTE_NS or begin, now_ns)
         if fetched.missing:
