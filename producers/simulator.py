@@ -4,6 +4,9 @@ Every frame is in Coinbase's format and goes through Coinbase's parser; the inst
 nobody takes them for the market (producers/market_model.py says how it moves). The same seed, symbols and start give
 the same frames. Heartbeats come each second, but not while the whole feed stalls, which it does every few minutes for
 some seconds. What is traded during a stall is not sent: trade ids jump across it, and books begin anew after it.
+
+With the channels ``level2_batch``, ``matches`` and ``status`` it can be traded on paper: books, trades, and the steps
+of prices and sizes, which come once.
 """
 
 import dataclasses
@@ -15,38 +18,117 @@ from typing import ClassVar
 
 import msgspec
 
-from producers.coinbase import EPOCH, ErrorMessage, HeartbeatMessage, Message, SubscriptionsMessage, TickerMessage
+from producers.coinbase import (
+    EPOCH,
+    ErrorMessage,
+    HeartbeatMessage,
+    Message,
+    SubscriptionsMessage,
+    TickerMessage,
+    positive,
+)
 from producers.coinbase_level2 import CoinbaseLevel2, SnapshotMessage, UpdateMessage
+from producers.coinbase_matches import TAKER, MatchMessage
+from producers.feed import Repeated
 from producers.market_model import MIDS, SECOND_NS, Deal, Instrument, market
 from producers.session import Session
-from schemas import Depth, Record, Tick
+from schemas import Depth, Market, Record, Tick, Trade
 
 TRADES_A_SECOND = 6.0
 STALL_RATE = 1 / 240  # a second
 LATENCY_NS = 15_000_000
-BOOKS = "level2_batch"
+BOOKS, MATCHES, STATUS = "level2_batch", "matches", "status"
+PRICE_STEP, SIZE_STEP = "0.01", "0.00000001"
+
+
+class Product(msgspec.Struct):
+    """How a product trades."""
+
+    id: str
+    base_currency: str
+    quote_currency: str
+    base_increment: str
+    quote_increment: str
+
+
+class StatusMessage(Message, tag="status"):
+    """All products that are open."""
+
+    products: list[Product]
 
 
 class Simulator(CoinbaseLevel2):
     """Coinbase's parsers under another venue's name; its frames come from :func:`frames`, not from a socket.
 
-    Ticks come from the trades alone, also where books are sent as well.
+    Ticks come from the trades alone, also where books are sent as well. Where ``matches`` are sent, the trades are
+    theirs, so that each counts once: a Tick has quotes only.
     """
 
     name: ClassVar[str] = "simulator"
-    writes: ClassVar[tuple[type[Record], ...]] = (Tick, Depth)
+    writes: ClassVar[tuple[type[Record], ...]] = (Tick, Depth, Trade, Market)
     url: ClassVar[str] = ""
-    known_channels: ClassVar[tuple[str, ...]] = ("ticker", "heartbeat", BOOKS)
+    known_channels: ClassVar[tuple[str, ...]] = ("ticker", "heartbeat", BOOKS, MATCHES, STATUS)
     default_channels: ClassVar[tuple[str, ...]] = ("ticker", "heartbeat")
     decoder: ClassVar[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(
-        TickerMessage | HeartbeatMessage | SnapshotMessage | UpdateMessage | SubscriptionsMessage | ErrorMessage
+        TickerMessage
+        | HeartbeatMessage
+        | SnapshotMessage
+        | UpdateMessage
+        | MatchMessage
+        | StatusMessage
+        | SubscriptionsMessage
+        | ErrorMessage
     )
+
+    def records(self, message: Message, received_ns: int) -> list[Record]:
+        match message:
+            case MatchMessage():
+                return self._match(message, received_ns)
+            case StatusMessage():
+                return [record for product in message.products for record in self._market(product, received_ns)]
+            case TickerMessage() if MATCHES in self.channels:
+                return [_quote_of(record) for record in super().records(message, received_ns)]
+        return super().records(message, received_ns)
 
     def last_trade_id(self, beat: HeartbeatMessage) -> int:
         return beat.last_trade_id
 
     def _quote(self, product: str, event_ns: int, received_ns: int) -> list[Record]:
         return []
+
+    def _match(self, match: MatchMessage, received_ns: int) -> list[Record]:
+        product, number = match.product_id, match.trade_id
+        event_ns = self.check(product, match.time, received_ns)
+        price, size = positive("price", match.price), positive("size", match.size)
+        if not self.recent.add((product, number)):
+            raise Repeated(f"repeated: {product} trade_id {number}")
+        records = self.connects(product, received_ns)
+        side, instrument = TAKER[match.side], self.connected[product]
+        return [*records, Trade(instrument, event_ns, received_ns, price, size, side, number, number, number)]
+
+    def _market(self, product: Product, received_ns: int) -> list[Record]:
+        self.known(product.id)
+        step = positive("quote_increment", product.quote_increment)
+        size = positive("base_increment", product.base_increment)
+        records = self.connects(product.id, received_ns)
+        market = Market(
+            instrument=self.connected[product.id],
+            event_ns=received_ns,
+            received_ns=received_ns,
+            status="open",
+            base=product.base_currency,
+            quote=product.quote_currency,
+            family="",
+            price_step=step,
+            size_step=size,
+            size_least=size,
+            opens_ns=0,
+            closes_ns=0,
+            settles_on="",
+            outcome="",
+            details="",
+        )
+        return [*records, market]
 
 
 @dataclasses.dataclass(slots=True)
@@ -99,11 +181,26 @@ class Sender:
             }
         )
 
-    def trade(self, now_ns: int, with_book: bool) -> list[str]:
-        """The frames of a trade now."""
+    def match(self, deal: Deal, now_ns: int) -> str:
+        """The frame of the trade alone, after its ticker frame."""
+        trade = {
+            "type": "match",
+            "trade_id": self.trade_id,
+            "product_id": self.symbol,
+            "time": timestamp(now_ns),
+            "price": f"{deal.price / 100:.2f}",
+            "size": f"{deal.size:.8f}",
+            "side": TAKER[deal.side],
+        }
+        return _encode(trade)
+
+    def trade(self, now_ns: int, channels: Sequence[str]) -> list[str]:
+        """The frames of a trade now: its ticker, and those of ``channels``."""
         deal = self.instrument.trade(now_ns)
         frames = [self.ticker(deal, now_ns)]
-        return [*frames, self.book(deal, now_ns)] if with_book else frames
+        frames += [self.match(deal, now_ns)] if MATCHES in channels else []
+        frames += [self.book(deal, now_ns)] if BOOKS in channels else []
+        return frames
 
     def heartbeat(self, now_ns: int) -> str:
         """The heartbeat frame now."""
@@ -135,6 +232,8 @@ def frames(
 {"name":"heartbeat","product_ids":["ETH-USD"]}]}', 15000000)
     """
     yield _subscriptions(names, channels), start_ns + LATENCY_NS
+    if STATUS in channels:
+        yield _status(names), start_ns + LATENCY_NS
     instruments = market(names, start_ns, seed, rate)
     senders = [Sender(name, item, item.mid) for name, item in zip(names, instruments, strict=True)]
     stalls = _stalls(Random(f"{seed}/stalls"), start_ns)
@@ -149,7 +248,7 @@ def frames(
             stall = next(stalls)
             for other in senders:
                 other.has_book = False
-        sent = [sender.heartbeat(now_ns)] if beats else sender.trade(now_ns, BOOKS in channels)
+        sent = [sender.heartbeat(now_ns)] if beats else sender.trade(now_ns, channels)
         due_ns = now_ns + SECOND_NS if beats else sender.instrument.next_ns(now_ns)
         heapq.heappush(agenda, (due_ns, index, beats))
         if now_ns < stall[0]:
@@ -188,6 +287,21 @@ def timestamp(event_ns: int) -> str:
 def _subscriptions(names: Sequence[str], channels: Sequence[str]) -> str:
     confirmed = [{"name": name, "product_ids": list(names)} for name in channels]
     return _encode({"type": "subscriptions", "channels": confirmed})
+
+
+def _status(names: Sequence[str]) -> str:
+    products = []
+    for name in names:
+        base, _, quote = name.partition("-")
+        increments = {"base_increment": SIZE_STEP, "quote_increment": PRICE_STEP}
+        products.append({"id": name, "base_currency": base, "quote_currency": quote} | increments)
+    return _encode({"type": "status", "products": products})
+
+
+def _quote_of(record: Record) -> Record:
+    if not isinstance(record, Tick):
+        return record
+    return msgspec.structs.replace(record, price=0.0, size=0.0, side="", trade_id=0)
 
 
 def _level(cents: int, size: float) -> tuple[str, str]:

@@ -4,11 +4,12 @@ import itertools
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from processors.books import Books
 from processors.chain import EventChain
 from producers import market_model, simulator
-from schemas import Connect, DeadLetter, Depth, Heartbeat, Record, Tick, Top
+from schemas import Connect, DeadLetter, Depth, Heartbeat, Market, Record, Tick, Top, Trade
 from tests.producers.venue import START_NS
 
 SYMBOLS = ["ETH-USD", "BTC-USD"]
@@ -85,6 +86,29 @@ def test_books_sent_beside_the_trades_hold_and_stand_at_its_quotes() -> None:
                 held += 1
                 assert (made.bid, made.ask) == quote
     assert held > 5_000
+
+
+def test_what_can_be_traded_on_paper_has_steps_and_each_trade_once() -> None:
+    plain = itertools.islice(simulator.records(["ETH-USD"], START_NS, 3, channels=("level2_batch",)), 10_000)
+    ticks = [record for record in plain if isinstance(record, Tick)]
+    stream = simulator.records(["ETH-USD"], START_NS, 3, channels=("level2_batch", "matches", "status"))
+    records = list(itertools.islice(stream, 16_000))
+    assert not [record for record in records if isinstance(record, DeadLetter)]
+    (market,) = (record for record in records if isinstance(record, Market))
+    assert (market.instrument, market.status, market.base, market.quote) == ("simulator:ETH-USD", "open", "ETH", "USD")
+
+    trades = [record for record in records if isinstance(record, Trade)]
+    quotes = [record for record in records if isinstance(record, Tick)]
+    assert len(trades) == len({trade.trade_id for trade in trades}) > 4_000
+    assert not any(quote.trade_id or quote.size or quote.price for quote in quotes)
+    for trade in trades:
+        assert round(trade.price / market.price_step) * market.price_step == pytest.approx(trade.price, abs=1e-9)
+        assert trade.size >= market.size_least
+    for tick, trade, quote in zip(ticks, trades, quotes, strict=False):
+        assert (tick.event_ns, tick.price, tick.size, tick.side, tick.trade_id) == (
+            trade.event_ns, trade.price, trade.size, trade.side, trade.trade_id,
+        )  # fmt: skip
+        assert (tick.bid, tick.ask) == (quote.bid, quote.ask)
 
 
 def test_there_are_bursts_quiet_stretches_jumps_and_stalls() -> None:
