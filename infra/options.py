@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,14 +26,21 @@ def stage_options(stages: Iterable[type[Any]], given: Mapping[str, Mapping[str, 
 
 
 def _options(stage: str, options: type[Any], given: Mapping[str, Any]) -> Any:
-    fields = [field.name for field in dataclasses.fields(options)]
-    for name in given:
-        if name not in fields:
-            raise UserError(f"stages.{stage}.{name}: no such option; expected one of {', '.join(fields) or 'none'}")
+    _refuse_unknown(f"stages.{stage}", options, given)
     try:
         return TypeAdapter(options).validate_python(dict(given))
     except ValidationError as error:
         raise UserError("\n".join(_explain(stage, item) for item in error.errors())) from None
+
+
+def _refuse_unknown(path: str, options: type[Any], given: Mapping[str, Any]) -> None:
+    types = get_type_hints(options)
+    fields = [field.name for field in dataclasses.fields(options)]
+    for name, value in given.items():
+        if name not in fields:
+            raise UserError(f"{path}.{name}: no such option; expected one of {', '.join(fields) or 'none'}")
+        if dataclasses.is_dataclass(types[name]) and isinstance(value, Mapping):
+            _refuse_unknown(f"{path}.{name}", types[name], value)
 
 
 def _explain(stage: str, error: Any) -> str:

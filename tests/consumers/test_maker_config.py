@@ -52,6 +52,7 @@ def test_the_seeds_names_become_options_of_the_stage(tmp_path: Path, monkeypatch
     ("fields", "named"),
     [
         ({"gama": 0.1}, "gama: no such field; expected one of .*gamma"),
+        ({"limits": {"ordr": 5}}, "limits.ordr: no such option; expected one of order"),
         ({"gamma": "much"}, "gamma: 'much'"),
         ({"gamma": -1}, "gamma must be above 0"),
         ({"trading_enabled": "perhaps"}, "trading_enabled: 'perhaps'"),
