@@ -206,7 +206,7 @@ class Intensities(Stage[Book | Trade | Market | OrderState | Fill | Clock, Inten
         found = self.estimate(window)
         return Intensity(
             instrument=self.key,
-            event_ns=state.now_ns,
+            event_ns=state.now_ns or state.clock_ns,  # nothing is counted before the price step is known
             method=options.method,
             side=options.side,
             kappa=found.kappa,

@@ -76,6 +76,7 @@ def test_another_tick_begins_anew():
 def test_an_unknown_tick_gives_no_figure():
     said, _ = run(simulated(60), price_step=0.0)
     assert {found.reason for found in said} == {"the price step is not known"}
+    assert min(found.event_ns for found in said) > 0  # the clock's time, as nothing is counted yet
 
 
 def test_a_market_of_the_same_tick_changes_nothing():
