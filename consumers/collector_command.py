@@ -28,7 +28,7 @@ Instruments = Annotated[list[str], typer.Argument(help="What to collect, e.g. ex
 Out = Annotated[Path, typer.Option(help="Folder for the files.")]
 Direct = Annotated[bool, typer.Option("--direct", help="Straight from the venue's stream, without a broker.")]
 Url = Annotated[str, typer.Option(help="With --direct: the stream's address instead of the venue's.")]
-From = Annotated[str, typer.Option("--from", help="earliest, latest, 15m ago, or a time as 2025-11-25T18:00Z.")]
+From = Annotated[str, typer.Option("--from", help="earliest, latest, a span as 15m, or a time as 2025-11-25T18:00Z.")]
 End = Annotated[bool, typer.Option("--end", help="End with what the topics hold now.")]
 Seconds = Annotated[float, typer.Option(min=0.0, help="End after so long; 0: never.")]
 

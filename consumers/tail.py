@@ -15,7 +15,7 @@ from infra.settings import load_settings
 from schemas.catalogue import TOPICS
 
 Topic = Annotated[str, typer.Argument(help="A topic, e.g. ticks or books.")]
-From = Annotated[str, typer.Option("--from", help="earliest, latest, 15m ago, or a time as 2025-11-25T18:00Z.")]
+From = Annotated[str, typer.Option("--from", help="earliest, latest, a span as 15m, or a time as 2025-11-25T18:00Z.")]
 Key = Annotated[str, typer.Option(help="Only this key, with its feed or without: coinbase:ETH-USD or ETH-USD.")]
 Count = Annotated[int, typer.Option(min=0, help="End after so many records; 0: never.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, with all levels of books.")]
