@@ -177,6 +177,10 @@ RULES: dict[str, Rule] = {
         f"consumers/synth/{shell}.py": ({"schemas", "processors.online", "consumers.synth", "infra"}, None)
         for shell in ("axon", "axon_command", "serve_command", "serving", "simulations")
     },
+    "consumers/synth/forecast_log.py": (
+        {"schemas", "processors.online", "consumers.synth", "consumers.reader", "infra"},
+        None,
+    ),
     **{
         f"consumers/synth/{shell}.py": (
             {"schemas", "processors.online", "consumers.synth", "consumers.reader", "infra", "producers.history"},

@@ -16,10 +16,11 @@ from consumers.synth.axon_command import axon_
 from consumers.synth.backtest import Result, prompts, run, truth
 from consumers.synth.bars import read
 from consumers.synth.contestants import Contestant, Moment, Work
-from consumers.synth.fan import FORMATS
+from consumers.synth.fan import FORMATS, Chart
 from consumers.synth.fan import write as draw
 from consumers.synth.fitting import fit as search
 from consumers.synth.fitting import mean_score
+from consumers.synth.forecast_log import chart_of
 from consumers.synth.history import History, history
 from consumers.synth.history_command import history_
 from consumers.synth.leaderboard import pits, rows, table
@@ -27,6 +28,7 @@ from consumers.synth.serve_command import serve
 from consumers.synth.updater_command import updater
 from infra.errors import UserError
 from infra.settings import load_settings
+from processors.online.bands import bands
 from processors.online.day_profile import DAY
 from processors.online.synth_assets import ASSETS, USUAL, Asset, Model, check
 from processors.online.synth_assets import asset as asset_named
@@ -136,40 +138,59 @@ def fan(
     bars: Bars = None,
     competition: Kind = "24h",
     paths: Paths = PATHS,
+    from_: Annotated[str, typer.Option("--from", help="bars, or kafka: the topics forecasts and bars.")] = "bars",
     out: Annotated[Path, typer.Option(help=f"File to draw into: {', '.join(FORMATS)}.")] = Path("fan.png"),
 ) -> None:
-    """Draw a forecast's bands, with what came where that is known; without a start, from the last bar there is."""
+    """Draw a forecast's bands, with what came where that is known; without a start, the newest there can be."""
     if out.suffix not in FORMATS:
         raise UserError(f"--out: {out.name!r} ends in none of {', '.join(FORMATS)}")
-    found, rule = opened(asset, bars, competition, "")
+    if from_ not in {"bars", "kafka"}:
+        raise UserError(f"--from: {from_!r} is neither bars nor kafka")
+    if from_ == "kafka" and (bars or paths != PATHS):
+        raise UserError("--from kafka: takes no --bars and no --paths, the forecast there has its own")
+    moment = minute("--start", start) if start else None
+    if from_ == "kafka":
+        ruled(asset, competition, "")
+        draw(out, chart_of(load_settings(), asset, competition, None if moment is None else moment * 60))
+    else:
+        draw(out, made(asset, bars, competition, paths, moment))
+    print(out)
+
+
+def made(name: str, bars: Path | None, competition: str, paths: int, start: int | None) -> Chart:
+    """The chart of a forecast made from bars, to start in a minute or after the last bar."""
+    found, rule = opened(name, bars, competition, "")
     minutes = found.minutes
-    moment = Moment(minute("--start", start), 0) if start else Moment(minutes.end + LEAD_MINUTES, 0)
-    moment = moment._replace(known=moment.start - LEAD_MINUTES - 1)
+    begin = minutes.end + LEAD_MINUTES if start is None else start
+    moment = Moment(begin, begin - LEAD_MINUTES - 1)
     if not minutes.start + found.asset.warm_up_minutes <= moment.known < minutes.end:
         first = datetime.fromtimestamp((minutes.start + found.asset.warm_up_minutes + LEAD_MINUTES + 1) * 60, UTC)
         last = datetime.fromtimestamp((minutes.end + LEAD_MINUTES) * 60, UTC)
         raise UserError(f"--start: the bars allow for a start from {first:%F %H:%M} to {last:%F %H:%M}")
-    made = by.ours(found, found.asset.model(rule.length_s), Work(rule, paths))(moment)
-    every = rule.increment_s // 60
+    forecast = by.ours(found, found.asset.model(rule.length_s), Work(rule, paths))(moment)
     places = np.arange(max(moment.known - rule.length_s // 120, minutes.start), moment.known + 1)
-    title = f"{asset}, {competition} from {datetime.fromtimestamp(moment.start * 60, UTC):%F %H:%M}"
-    times = moment.start + every * np.arange(rule.points)
-    real = truth(minutes, moment.start, rule)
-    draw(out, title, moments_of(times), made, real, (moments_of(places), minutes.closes[places - minutes.start]))
-    print(out)
+    title = f"{name}, {competition} from {datetime.fromtimestamp(begin * 60, UTC):%F %H:%M}"
+    times = moments_of(begin + rule.increment_s // 60 * np.arange(rule.points))
+    before = moments_of(places), minutes.closes[places - minutes.start]
+    return Chart(title, times, bands(forecast), truth(minutes, begin, rule), before)
 
 
 def opened(name: str, bars: Path | None, competition: str, rules: str) -> tuple[History, Competition]:
     """The history of an asset and the competition that it is in."""
+    asset, rule = ruled(name, competition, rules)
+    return history(asset, read(asset, bars, load_settings().data_dir)), rule
+
+
+def ruled(name: str, competition: str, rules: str) -> tuple[Asset, Competition]:
+    """An asset and the competition that it is in, by the rules of a day or the newest."""
     if competition not in LENGTHS:
         raise UserError(f"--competition: {competition!r} is neither 24h nor 1h")
     try:
         asset: Asset = check(asset_named(name))
         found: Rules = rules_on(datetime.fromisoformat(rules).date()) if rules else newest()
-        rule = found.competition(name, LENGTHS[competition])
+        return asset, found.competition(name, LENGTHS[competition])
     except ValueError as error:
         raise UserError(str(error)) from None
-    return history(asset, read(asset, bars, load_settings().data_dir)), rule
 
 
 def peers(against: str, found: History, work: Work) -> dict[str, Contestant]:

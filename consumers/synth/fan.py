@@ -3,13 +3,13 @@
 import html
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from processors.online.bands import LEVELS, bands
+from processors.online.bands import LEVELS
 from processors.online.crps import Floats
 from processors.online.innovations import Shocks
 
@@ -24,29 +24,39 @@ STYLE: dict[Any, Any] = {
 }  # fmt: skip
 
 
-def write(out: Path, title: str, times: Any, paths: Shocks, real: Floats, before: tuple[Any, Floats]) -> None:
-    """Write the chart of paths by time and path; ``real`` is NaN where nothing is known, ``before`` went before."""
+class Chart(NamedTuple):
+    """What is drawn; times are numpy's."""
+
+    title: str
+    times: Any
+    quantiles: Shocks  # by time and LEVELS
+    real: Floats  # what came at these times; NaN where nothing is known
+    before: tuple[Any, Floats]  # times and prices that went before
+
+
+def write(out: Path, chart: Chart) -> None:
+    """Write a chart, in the format that the file's name ends in."""
     with mpl.rc_context(STYLE):
-        figure = drawn(title, times, paths, real, before)
+        figure = drawn(chart)
         if out.suffix == ".html":
-            out.write_text(page(title, figure))
+            out.write_text(page(chart.title, figure))
         else:
             figure.savefig(out, dpi=150)
 
 
-def drawn(title: str, times: Any, paths: Shocks, real: Floats, before: tuple[Any, Floats]) -> Figure:
-    """The chart."""
+def drawn(chart: Chart) -> Figure:
+    """The figure of a chart."""
     figure = Figure(figsize=(11, 5), layout="constrained")
     axes = figure.add_subplot()
-    quantiles = bands(paths)
     for low, high, name, colour in BANDS:
-        axes.fill_between(times, quantiles[:, low], quantiles[:, high], color=colour, lw=0, label=name)
-    axes.plot(times, quantiles[:, MEDIAN], color=BLUE, lw=1.2, label="median")
-    axes.plot(*before, color=INK, lw=1.0)
-    if np.isfinite(real).any():
-        axes.plot(times, real, color=ORANGE, lw=1.4, label="what came")
-    axes.axvline(times[0], color=INK, lw=0.8, ls=":")
-    axes.set_title(title, loc="left")
+        lower, upper = chart.quantiles[:, low], chart.quantiles[:, high]
+        axes.fill_between(chart.times, lower, upper, color=colour, lw=0, label=name)
+    axes.plot(chart.times, chart.quantiles[:, MEDIAN], color=BLUE, lw=1.2, label="median")
+    axes.plot(*chart.before, color=INK, lw=1.0)
+    if np.isfinite(chart.real).any():
+        axes.plot(chart.times, chart.real, color=ORANGE, lw=1.4, label="what came")
+    axes.axvline(chart.times[0], color=INK, lw=0.8, ls=":")
+    axes.set_title(chart.title, loc="left")
     axes.set_xlabel("UTC")
     axes.legend(loc="upper left")
     return figure
