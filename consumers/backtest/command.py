@@ -138,9 +138,18 @@ def compare_(
     run(market.records(), changed(settings.stages, as_options(_set(set_))), keep)
     again = Decisions.of(backtest)
     lines, agreed = compare(live, again), agreement(live, again)
+    settled = {"live": live.configurations(), "backtest": again.configurations()}
     if json_:
-        typer.echo(json.dumps({"lines": [line._asdict() for line in lines], "agreement": agreed}))
+        told = {"lines": [line._asdict() for line in lines], "agreement": agreed, "configurations": settled}
+        typer.echo(json.dumps(told))
         return
+    if settled["live"] != settled["backtest"]:
+        hashes = {name: ", ".join(found) or "none" for name, found in settled.items()}
+        typer.echo(
+            f"not the same settings: configuration {hashes['live']} live, {hashes['backtest']} in the backtest; "
+            "name the live run's with --set, and its time with --start and --end",
+            err=True,
+        )
     shown = Table(title=f"live and backtest, {instrument}", title_justify="left", box=None)
     for name in ("", "live", "backtest", "difference"):
         shown.add_column(name, justify="left" if not name else "right")

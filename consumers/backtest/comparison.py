@@ -70,6 +70,10 @@ class Decisions:
         ledger.mid = mids[-1] if mids else 0.0
         return ledger
 
+    def configurations(self) -> list[str]:
+        """The hashes of the settings under which it quoted, each once."""
+        return sorted({quote.configuration for quote in self.quotes})
+
     def quoting(self) -> float:
         """Share of the time quoting, from the first quote to the last."""
         pairs = zip(self.quotes, self.quotes[1:], strict=False)

@@ -51,7 +51,7 @@ class Recorded:
             if last is not None and record.event_ns >= last:
                 break
             if record.event_ns >= first or isinstance(record, Market):
-                empty = False
+                empty = empty and record.key != self.instrument
                 yield record
         if empty:
             raise UserError(f"nothing is recorded of {self.instrument} in {', '.join(map(str, self.paths))}")

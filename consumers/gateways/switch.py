@@ -7,6 +7,7 @@ it needs neither a broker nor a gateway that listens.
 
 import asyncio
 import getpass
+import re
 import time
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from schemas import Control
 
 BROKER_S = 5.0
 LEFT_S = 10.0
+SCOPE = re.compile(r"[a-z][a-z0-9_]*(?::\S+)?").fullmatch
 Scope = Annotated[str, typer.Option(help="What to halt: * for all, an instrument, an executor or a gateway.")]
 Venue = Annotated[bool, typer.Option("--venue/--no-venue", help="Cancel at the venue directly, where keys are given.")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the record.")]
@@ -37,6 +39,7 @@ def kill(
     reason: Reason = "killed by hand", scope: Scope = EVERYTHING, venue: Venue = True, api_url: ApiUrl = ""
 ) -> None:
     """Cancel every order and place none, until resume is called with a reason."""
+    _check(scope)
     settings, keys = load_settings(), load_keys()
     logs.setup(settings, keys.secrets())
     reach = venue and keys.complete and scope == EVERYTHING
@@ -45,7 +48,7 @@ def kill(
     halted = ""
     try:
         _say(settings, "halt", scope, reason)
-        typer.echo("halt written: nothing is placed before tidemill resume")
+        typer.echo(f"halt written for {scope}: nothing of it is placed before tidemill resume")
     except (UserError, PublishError) as error:
         halted = f"no halt written: {error}"
         typer.echo(halted, err=True)
@@ -65,10 +68,20 @@ def resume(
     """End a halt: executors and gateways trade again."""
     if not reason.strip():
         raise UserError("--reason: a reset needs a reason")
+    _check(scope)
     settings = load_settings()
     logs.setup(settings)
     _say(settings, "reset", scope, reason)
     typer.echo(f"reset written for {scope}")
+
+
+def _check(scope: str) -> None:
+    """Raises UserError for a scope that nobody follows, so that nobody takes orders for halted that are not."""
+    if scope != EVERYTHING and not SCOPE(scope):
+        raise UserError(
+            f"--scope: {scope!r}: expected {EVERYTHING}, venue:SYMBOL as extended:ETH-USD, or the name of an executor "
+            "or a gateway as market_maker"
+        )
 
 
 def _say(settings: Settings, action: str, scope: str, reason: str) -> None:

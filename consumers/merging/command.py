@@ -8,6 +8,7 @@ import typer
 from consumers.merging.merger import MARKET, ORDERS, Merger
 from infra import logs, metrics
 from infra.broker import ensure_topics
+from infra.errors import UserError
 from infra.registry import codec
 from infra.settings import load_settings
 
@@ -23,6 +24,9 @@ Instruments = Annotated[
 
 def merge(topic: Topics = None, instrument: Instruments = None) -> None:
     """Copy the records that executors see into one log, topic merges, until SIGTERM or Ctrl-C."""
+    for name in instrument or ():
+        if not all(name.partition(":")):
+            raise UserError(f"--instrument: {name}: expected venue:SYMBOL, e.g. extended:ETH-USD")
     settings = load_settings()
     logs.setup(settings)
     metrics.serve(settings)

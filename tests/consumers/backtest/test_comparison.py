@@ -86,3 +86,17 @@ def test_where_there_is_no_run_that_is_said(tmp_path: Path) -> None:
     result = compare(tmp_path, "--log-folder", str(tmp_path))
     assert isinstance(result.exception, UserError)
     assert "no archive of decisions" in str(result.exception)
+
+
+def test_other_settings_than_the_runs_are_told_of(kept: list[Record], tmp_path: Path) -> None:
+    write(Archive(tmp_path / "archive", 0), kept)
+    same, other = (json.loads(compare(tmp_path, *more).stdout) for more in ((), ("--set", "horizon_s=7")))
+    assert same["configurations"]["live"] == same["configurations"]["backtest"] != other["configurations"]["backtest"]
+
+
+def test_a_market_that_the_archive_has_not_is_refused(kept: list[Record], tmp_path: Path) -> None:
+    write(Archive(tmp_path / "archive", 0), kept)
+    arguments = ["backtest", "mm", f"{NAME}X", "--from", "archive"]
+    result = CliRunner().invoke(cli.app, arguments, env={"TIDEMILL_DATA_DIR": str(tmp_path)})
+    assert isinstance(result.exception, UserError)
+    assert "nothing is recorded of" in str(result.exception)
