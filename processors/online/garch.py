@@ -25,7 +25,7 @@ MOST_OFF = 5.0  # times that a model's mean variance may lie above or below that
 OMEGAS = (-25.0, 12.0)  # logarithms; within, no product of the likelihood overflows
 GRID = [(0.1, 0.8), (0.1, 0.95), (0.05, 0.98)]  # alpha and alpha + beta
 FIRST_NU = 5.0
-SAMPLE = 1_000  # newest returns, which are enough to find where to begin and how the likelihood curves there
+SAMPLE = 700  # newest returns, which are enough to find where to begin and how the likelihood curves there
 ACCURACY = 1e-4  # of the log-likelihood
 PROBE = 1e-4  # how far the curvature is looked for
 FLATTEST = 1e-3  # of the sharpest curvature
@@ -78,18 +78,18 @@ def fit(percent: Floats, student: bool = True, warm: Garch | None = None) -> Gar
         return value, gradient @ turn
 
     found = minimize(descent, np.zeros(len(first)), jac=True, method="SLSQP", options={"ftol": ACCURACY})
-    return fitted(squares, scale, *_parameters(first + turn @ found.x))
+    return fitted(squares, scale, -float(found.fun), *_parameters(first + turn @ found.x))
 
 
-def fitted(squares: Floats, scale: float, omega: float, alpha: float, beta: float, nu: float) -> Garch:
+def fitted(
+    squares: Floats, scale: float, likelihood: float, omega: float, alpha: float, beta: float, nu: float
+) -> Garch:
     """A model of squared returns over their mean ``scale`` as one of the returns, or why it is of no use."""
-    start = backcast(squares)
-    likelihood, _ = log_likelihood(squares, start, omega, alpha, beta, nu)
     if not math.isfinite(likelihood):
         return Garch(reason="the likelihood has no maximum")
     if nu != NORMAL and nu < LEAST_NU + 1e-3:
         return Garch(reason="the tails are too heavy for a variance: nu goes to 2")
-    found = variances(squares, omega, alpha, beta, start)
+    found = variances(squares, omega, alpha, beta, backcast(squares))
     ahead, off = float(found[-1]), float(found[:-1].mean())  # the squares' mean is 1
     if not 1.0 / MOST_OFF <= off <= MOST_OFF:
         return Garch(reason=f"the model's variance is {off:.2g} times that of the returns")

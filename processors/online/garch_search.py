@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 
 from processors.online.garch import LEAST_NU, MOST_NU, Garch, fit, fitted
-from processors.online.garch_likelihood import Floats
+from processors.online.garch_likelihood import Floats, backcast, log_likelihood
 
 TRIALS = 100
 SPREAD = 8.0
@@ -37,7 +37,9 @@ def search(percent: Floats, trials: int = TRIALS) -> Garch:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = model.fit(starting_values=start, disp="off", show_warning=False)
-        tried = fitted(squares, scale, *(float(value) for value in found.params))
+        parameters = [float(value) for value in found.params]
+        likelihood, _ = log_likelihood(squares, backcast(squares), *parameters)
+        tried = fitted(squares, scale, likelihood, *parameters)
         if not tried.reason and tried.log_likelihood > best.log_likelihood:
             best = tried
     return best

@@ -151,7 +151,7 @@ def test_tails_without_a_variance_are_told():
 def test_a_model_whose_variance_is_not_that_of_the_returns_is_refused():
     squares = simulated(1, 500) ** 2
     scale = float(squares.mean())
-    found = fitted(squares / scale, scale, 30.0, 0.05, 0.5, 4.0)
+    found = fitted(squares / scale, scale, -1.0, 30.0, 0.05, 0.5, 4.0)
     assert found == Garch(reason=found.reason)
     assert "times that of the returns" in found.reason
 
