@@ -1,8 +1,8 @@
-"""Command ``status``: how the topics fare, and the last values of every instrument with their ages."""
+"""Command ``status``: how the topics fare, and the last values and quotes of every instrument with their ages."""
 
 import time
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, TypeVar
 
 import msgspec
 import typer
@@ -14,49 +14,55 @@ from infra.broker import consumer_config, full_name
 from infra.registry import codec
 from infra.settings import Settings, load_settings
 from infra.topic_status import TopicStatus, topic_status
-from schemas import JumpLoss, Rejected
+from schemas import Equity, JumpLoss, Quote, Record, Rejected
 from schemas.codec import Codec
 
 TIMEOUT_S = 10.0
 TAIL = 500  # records at the end of each partition in which an instrument's last one is looked for
+Kind = TypeVar("Kind", bound=Record)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of tables.")]
 
 
 def status(json: Json = False) -> None:
-    """Show each topic's records, our lag and its last record's age, and every instrument's last values."""
+    """Show each topic's records, our lag and its last record's age, and every instrument's last values and quotes."""
     settings = load_settings()
     topics = topic_status(settings)
-    there = any(item.topic == JumpLoss.topic and item.records for item in topics)
-    losses = last_losses(settings, codec(settings)) if there else []
+    filled = {item.topic for item in topics if item.records}
+    known = codec(settings)
+    losses = last(settings, known, JumpLoss) if JumpLoss.topic in filled else {}
+    quotes = last(settings, known, Quote) if Quote.topic in filled else {}
+    equities = last(settings, known, Equity) if Equity.topic in filled else {}
     if json:
-        for item in (*topics, *losses):
+        for item in (*topics, *losses.values(), *quotes.values(), *equities.values()):
             typer.echo(msgspec.json.encode(item))
         return
     now_ns = time.time_ns()
     console = Console()
     console.print(topic_table(settings, topics, now_ns))
     if losses:
-        console.print(loss_table(losses, now_ns))
+        console.print(loss_table(losses.values(), now_ns))
+    if quotes:
+        console.print(quote_table(quotes.values(), equities, now_ns))
 
 
-def last_losses(settings: Settings, codec: Codec) -> list[JumpLoss]:
-    """The newest jump loss of each instrument, among the last records of its partition; by name."""
-    name = full_name(settings, JumpLoss.topic)
+def last(settings: Settings, codec: Codec, kind: type[Kind]) -> dict[str, Kind]:
+    """The newest record of a kind of each instrument, among the last records of its partition; by name."""
+    name = full_name(settings, kind.topic)
     consumer = Consumer(consumer_config(settings.model_copy(update={"worker_id": ""})))
-    found: dict[str, JumpLoss] = {}
+    found: dict[str, Kind] = {}
     try:
         for partition in range(len(consumer.list_topics(name, TIMEOUT_S).topics[name].partitions)):
             for value in _tail(consumer, TopicPartition(name, partition)):
                 try:
-                    loss = codec.decode(value)
+                    record = codec.decode(value)
                 except Rejected:  # the sinks and readers tell of it
                     continue
-                if isinstance(loss, JumpLoss):
-                    found[loss.instrument] = max(loss, found.get(loss.instrument, loss), key=lambda each: each.event_ns)
+                if isinstance(record, kind):
+                    found[record.key] = max(record, found.get(record.key, record), key=lambda each: each.event_ns)
     finally:
         consumer.close()
-    return [found[instrument] for instrument in sorted(found)]
+    return {instrument: found[instrument] for instrument in sorted(found)}
 
 
 def _tail(consumer: Consumer, place: TopicPartition) -> list[bytes | None]:
@@ -87,7 +93,7 @@ def topic_table(settings: Settings, found: Sequence[TopicStatus], now_ns: int) -
     return table
 
 
-def loss_table(losses: Sequence[JumpLoss], now_ns: int) -> Table:
+def loss_table(losses: Iterable[JumpLoss], now_ns: int) -> Table:
     """The last values, a row for each instrument."""
     table = Table(title="Last values")
     for heading in ("instrument", "mid", "μ_J %", "JL %", "interval %", "feed", "bucket ended"):
@@ -101,6 +107,26 @@ def loss_table(losses: Sequence[JumpLoss], now_ns: int) -> Table:
             f"{loss.low_percent:.6f} – {loss.high_percent:.6f}",
             f"stale for {loss.feed_age_ms / 1_000:.1f} s" if loss.stale else "live",
             age(loss.event_ns, now_ns),
+        )
+    return table
+
+
+def quote_table(quotes: Iterable[Quote], equities: Mapping[str, Equity], now_ns: int) -> Table:
+    """What executors quote, hold and have made, a row for each instrument."""
+    table = Table(title="Executors")
+    for heading in ("instrument", "strategy", "bid", "ask", "why not", "inventory", "equity", "decided"):
+        table.add_column(heading, justify="left" if heading in ("instrument", "strategy", "why not") else "right")
+    for quote in quotes:
+        equity = equities.get(quote.instrument)
+        table.add_row(
+            quote.instrument,
+            quote.strategy,
+            f"{quote.bid:g} × {quote.bid_size:g}" if quote.bid else "–",
+            f"{quote.ask:g} × {quote.ask_size:g}" if quote.ask else "–",
+            quote.reason,
+            f"{quote.inventory:g}",
+            "unknown" if equity is None else f"{equity.equity:,.2f}",
+            age(quote.event_ns, now_ns),
         )
     return table
 
