@@ -9,7 +9,8 @@ which nothing is sent; extended_market.py for what is fetched. Rules:
 - ``S`` is the taker's side. ``i`` names a trade and does not count: trade_id is 0. Liquidations are trades;
   deleveraging moves positions at a price off the market and is left out.
 - Rates of the funding stream were paid: each is a Funding. The mark's stream also fetches the market once a minute: a
-  Mark of all prices with the funding rate to come, which the stream's own Marks carry on, and a Market when it changed.
+  Mark of all prices with the funding rate to come, which the stream's own Marks carry on, and a Market when it changed,
+  or an hour after the last one.
 - An index price is an IndexValue. A sign of life is any message, at most one a second.
 - The venue refuses requests without a User-Agent.
 - A message more than a day from its receipt is a broken clock; trades and funding may be older, but not newer.
@@ -38,6 +39,7 @@ PATHS = {
 SILENCES_S = {"publicTrades": 7_200.0, "funding": 7_200.0}  # the others speak at least once a minute
 MARKET = re.compile(r"[A-Za-z0-9_]{1,20}-[A-Z0-9]{1,10}", re.ASCII).fullmatch
 POLL_S = 60.0
+TOLD_AGAIN_NS = 3_600_000_000_000
 DAY_MS = 86_400_000
 SECOND_MS = 1_000
 
@@ -169,12 +171,18 @@ class Extended(Feed):
         mark = extended_market.mark(found[0], f"{self.name}:{name}", received_ns)
         self._agenda.done(tag)
         self._funding[name] = mark.funding_rate, mark.next_funding_ns
-        times = {"event_ns": received_ns, "received_ns": received_ns}
-        known = self._markets.get(name)
-        changed = known is None or msgspec.structs.replace(known, **times) != market
-        self._markets[name] = market
+        told = self._news(name, market)
         heartbeat = Heartbeat(market.instrument, received_ns, received_ns, 0, 0)
-        return iter([*self.connects(name, received_ns), *([market] if changed else []), mark, heartbeat])
+        return iter([*self.connects(name, received_ns), *told, mark, heartbeat])
+
+    def _news(self, name: str, market: Market) -> list[Market]:
+        """The market where it has changed, or was not told for long: somebody may have begun to listen since."""
+        told = self._markets.get(name, market)
+        same = msgspec.structs.replace(told, event_ns=market.event_ns, received_ns=market.received_ns) == market
+        if told is not market and same and market.event_ns - told.event_ns < TOLD_AGAIN_NS:
+            return []
+        self._markets[name] = market
+        return [market]
 
     def _records(self, message: Message, received_ns: int) -> list[Record]:
         if abs(message.ts - received_ns // MILLISECOND) > DAY_MS:

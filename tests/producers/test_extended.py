@@ -18,6 +18,7 @@ from tests.data import reference
 
 NAME = "BTC-USD"
 CODEC = Codec()
+MINUTE = 60_000_000_000
 STREAMS = "GET /stream.extended.exchange/v1/"
 
 
@@ -142,6 +143,23 @@ def test_the_vendors_markets(source: str) -> None:
     next_s = mark.next_funding_ns / 1e9
     assert next_s == stats["nextFundingRate"] / (1_000 if source == "sdk" else 1)
     assert len(rows(json.dumps(sent).encode())) == 1
+
+
+def test_a_market_is_told_when_it_changes_and_once_an_hour() -> None:
+    [row] = example("GET /api/v1/info/markets?market={market}")["data"]
+    feed = Extended(channels=["mark"])
+    feed.subscribe([NAME])
+
+    def told(minute: int, **change: str) -> list[float]:
+        body = {"status": "OK", "data": [row | {"tradingConfig": row["tradingConfig"] | change}]}
+        records = feed.answer(f"market:{NAME}", json.dumps(body).encode(), 1_767_323_045_000_000_000 + minute * MINUTE)
+        return [record.price_step for record in records if isinstance(record, Market)]
+
+    step = float(row["tradingConfig"]["minPriceChange"])
+    assert [told(minute) for minute in (0, 1, 59)] == [[step], [], []]
+    assert [told(minute) for minute in (60, 61, 119)] == [[step], [], []]
+    assert told(119, minPriceChange="2.5") == [2.5]
+    assert [told(minute) for minute in (121, 122)] == [[step], []]
 
 
 def test_the_sdks_book_is_passed_on_although_it_is_crossed() -> None:
