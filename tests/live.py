@@ -170,7 +170,7 @@ def read(settings: Settings, topic: str) -> list[list[Message]]:
 
 def _partition(client: confluent_kafka.Consumer, topic: str, place: int) -> list[Message]:
     """All that a partition holds now; what is written meanwhile is left out, for it may never stop."""
-    low, high = client.get_watermark_offsets(TopicPartition(topic, place), timeout=15.0)
+    low, high = _bounds(client, TopicPartition(topic, place))
     client.assign([TopicPartition(topic, place, low)])
     found: list[Message] = []
     while low < high:
@@ -181,6 +181,20 @@ def _partition(client: confluent_kafka.Consumer, topic: str, place: int) -> list
             if low <= high:
                 found.append(message)
     return found
+
+
+def _bounds(client: confluent_kafka.Consumer, place: TopicPartition, timeout_s: float = 30.0) -> tuple[int, int]:
+    """The first offset and the end; a broker that has just come back may not lead its partitions yet."""
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            low, high = client.get_watermark_offsets(place, timeout=15.0)
+        except confluent_kafka.KafkaException:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+        else:
+            return low, high
 
 
 def new(settings: Settings, topic: str) -> tuple[list[Entry], int]:

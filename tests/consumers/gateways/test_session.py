@@ -110,7 +110,7 @@ def states(settings: Settings, client_id: str) -> list[str]:
     return [state.status for state in written(settings, OrderState) if state.client_id == client_id]
 
 
-def until(true: Callable[[], bool], market: Market, running: Running | None = None, seconds: float = 30.0) -> None:
+def until(true: Callable[[], bool], market: Market, running: Running | None = None, seconds: float = 60.0) -> None:
     """Let time go on until something is true."""
     end = time.monotonic() + seconds
     while not true():
