@@ -4,9 +4,8 @@ import asyncio
 import os
 import pathlib
 import signal
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -28,32 +27,43 @@ from tests.producers.test_transport import heartbeat, ticker
 
 
 class Kept:
-    """Stands in for a publisher: keeps what it is given."""
+    """Stands in for a publisher: keeps what it is given, and signals this process once it has had enough."""
 
-    def __init__(self, fails_after: int = 10**9) -> None:
+    def __init__(
+        self,
+        fails_after: int = 10**9,
+        signals: int | None = None,
+        enough: Callable[["Kept"], bool] = lambda _kept: True,
+    ) -> None:
         self.records: list[Record] = []
         self.polls = 0
         self.flushed = False
         self._fails_after = fails_after
+        self._signals = signals
+        self._enough = enough
 
     def publish(self, record: Record, **_more: Any) -> None:
         if len(self.records) >= self._fails_after:
             raise PublishError("broker gone")
         self.records.append(record)
+        self._signal_once()
 
     def poll(self) -> None:
         self.polls += 1
+        self._signal_once()
 
     def flush(self) -> None:
         self.flushed = True
 
+    def _signal_once(self) -> None:
+        # Not after some seconds: before the handlers are in place the signal would end pytest itself.
+        if self._signals is not None and self._enough(self):
+            os.kill(os.getpid(), self._signals)
+            self._signals = None
+
 
 def as_publisher(kept: Kept) -> Publisher:
     return cast(Publisher, kept)
-
-
-def stop_after(seconds: float, number: int) -> None:
-    threading.Timer(seconds, os.kill, (os.getpid(), number)).start()
 
 
 def live(kept: Kept, seconds: float | None, frames: list[str]) -> None:
@@ -69,13 +79,16 @@ def live(kept: Kept, seconds: float | None, frames: list[str]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_live_feed_ends_on_a_signal_with_everything_flushed(number: int) -> None:
-    kept = Kept()
-    stop_after(0.6, number)
+    def told(kept: Kept) -> list[type[Record]]:
+        return [type(record) for record in kept.records if not isinstance(record, Clock)]
+
+    def enough(kept: Kept) -> bool:  # deliveries are served although the market is silent
+        return len(told(kept)) == 3 and len(kept.records) >= 6 and kept.polls >= 1
+
+    kept = Kept(signals=number, enough=enough)
     live(kept, None, [venue.subscriptions("ETH-USD"), ticker(1), heartbeat(1)])
     assert kept.flushed
-    assert [type(record) for record in kept.records if not isinstance(record, Clock)] == [Connect, Tick, Heartbeat]
-    assert sum(isinstance(record, Clock) for record in kept.records) >= 3
-    assert kept.polls >= 1  # deliveries are served although the market is silent
+    assert told(kept) == [Connect, Tick, Heartbeat]
 
 
 def test_a_live_feed_ends_after_its_seconds() -> None:
@@ -142,8 +155,7 @@ def test_playing_ends_on_a_signal_with_everything_flushed_and_gives_the_signal_b
             time.sleep(0.001)
             yield Clock(event_ns)
 
-    kept, before = Kept(), signal.getsignal(signal.SIGTERM)
-    stop_after(0.4, signal.SIGTERM)
+    kept, before = Kept(signals=signal.SIGTERM, enough=lambda kept: kept.polls >= 1), signal.getsignal(signal.SIGTERM)
     count = publishing.play(endless(), as_publisher(kept), "coinbase")
     assert kept.flushed
     assert count == len(kept.records) > 10
@@ -151,8 +163,7 @@ def test_playing_ends_on_a_signal_with_everything_flushed_and_gives_the_signal_b
 
 
 def test_clocks_are_told_until_a_signal() -> None:
-    kept = Kept()
-    stop_after(0.5, signal.SIGINT)
+    kept = Kept(signals=signal.SIGINT, enough=lambda kept: len(kept.records) >= 5)
     publishing.tell_time(as_publisher(kept), 50_000_000)
     times = [record.event_ns for record in kept.records]
     assert len(times) >= 5
