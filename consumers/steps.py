@@ -126,6 +126,17 @@ def rescaled(scaled: int, decimals: int, to: int) -> int:
     return number
 
 
+def rounded_up(scaled: int, decimals: int, to: int) -> int:
+    """A scaled number with other decimals, rounded up where it has too many.
+
+    >>> rounded_up(101, 1, 0), rounded_up(-101, 1, 0), rounded_up(5, 0, 2)
+    (11, -10, 500)
+    """
+    if to >= decimals:
+        return scaled * int(10 ** (to - decimals))
+    return -(-scaled // int(10 ** (decimals - to)))
+
+
 class Passive(NamedTuple):
     """Prices of two orders, scaled; neither trades at once, and they do not meet."""
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from consumers.orders import Order, remaining
 from consumers.policies.quoting import BASIS_POINT, Grid, Target
-from consumers.steps import unscaled
+from consumers.steps import rounded_up, unscaled
 
 MILLISECOND = 1_000_000
 
@@ -92,17 +92,6 @@ def _stays(order: Order, left: int, target: Target, grid: Grid, thresholds: Thre
     full = left >= thresholds.refill_share * target.size
     lasting = not order["expires_ns"] or order["expires_ns"] - now_ns > thresholds.renew_ms * MILLISECOND
     return near and full and lasting
-
-
-def rounded_up(scaled: int, decimals: int, to: int) -> int:
-    """A scaled number with other decimals, rounded up where it has too many.
-
-    >>> rounded_up(101, 1, 0), rounded_up(-101, 1, 0), rounded_up(5, 0, 2)
-    (11, -10, 500)
-    """
-    if to >= decimals:
-        return scaled * int(10 ** (to - decimals))
-    return -(-scaled // int(10 ** (decimals - to)))
 
 
 def _rested(thresholds: Thresholds, now_ns: int, changed_ns: int) -> bool:

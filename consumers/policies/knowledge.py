@@ -11,11 +11,11 @@ from typing import Any
 
 from consumers.limits import Limits
 from consumers.orders import FINAL, Orders
-from consumers.policies.difference import MILLISECOND, rounded_up
+from consumers.policies.difference import MILLISECOND
 from consumers.policies.making import STRATEGY, MakerOptions, MakerState
 from consumers.policies.markouts import Markouts
 from consumers.policies.quoting import Grid, Rooms, Sizes
-from consumers.steps import rescaled, unscaled
+from consumers.steps import rescaled, rounded_up, unscaled
 from schemas import (
     Book,
     Clock,
