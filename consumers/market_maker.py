@@ -20,7 +20,7 @@ from consumers.policies.knowledge import Knowledge
 from consumers.policies.making import STRATEGY, MakerOptions, MakerState
 from consumers.policies.quoting import Grid, Rooms, Target, Touch, Wanted, wanted
 from consumers.policies.readiness import refusal
-from processors.online.units import Base, PerUsd, Seconds, Usd, UsdPerRootSecond
+from processors.online.units import Base, PerRootSecond, PerUsd, Seconds, Usd, in_usd
 from processors.stage import Stage
 from schemas import (
     Book,
@@ -111,7 +111,7 @@ class MarketMaker(Stage[In, Out]):
         inputs = Inputs(
             mid,
             Base(known.position),
-            UsdPerRootSecond(state.sigma * mid),
+            in_usd(PerRootSecond(state.sigma), mid),
             PerUsd(state.kappa),
             PerUsd(options.gamma),
             Seconds(options.horizon_s),
