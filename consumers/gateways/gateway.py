@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from consumers.gateways.guard import EVERYTHING, Halts, Watch
+from consumers.gateways.guard import Halts, Watch
 from consumers.gateways.lanes import Lanes
 from consumers.gateways.ledger import Ledger
 from consumers.gateways.reconciliation import reconcile
@@ -32,7 +32,7 @@ from consumers.gateways.venue import (
     Venue,
 )
 from infra import logs, metrics
-from schemas import Control, OrderRequest, Record
+from schemas import EVERY_KEY, Control, OrderRequest, Record
 
 LONGEST_SKEW_NS = 3_600_000_000_000  # of the venue's clock
 log = logs.logger(__name__)
@@ -206,7 +206,7 @@ class Gateway:
             self._lapses = lapses
             if begun:
                 self._note(f"nothing is placed: {'; '.join(begun)}")
-                await self._withdraw(EVERYTHING)
+                await self._withdraw(EVERY_KEY)
             if mended:
                 self._note(f"back again: {', '.join(mended)}")
                 self._due.set()
@@ -220,7 +220,7 @@ class Gateway:
     async def _withdraw(self, scope: str) -> None:
         """Cancel the orders of a scope; where the venue does not answer, its dead man's switch will."""
         try:
-            if scope in (EVERYTHING, self._venue.name):
+            if scope in (EVERY_KEY, self._venue.name):
                 await self._venue.cancel_all()
             elif scope in self._instruments:
                 await self._venue.cancel_all(scope)

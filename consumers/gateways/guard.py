@@ -10,9 +10,7 @@ Both forbid placing and never forbid cancelling.
 
 from dataclasses import dataclass, field
 
-from schemas import Control
-
-EVERYTHING = "*"
+from schemas import EVERY_KEY, Control
 
 
 @dataclass(slots=True)
@@ -35,7 +33,7 @@ class Halts:
         """Follow a word; False where it changes nothing, as a note or a reset without a reason."""
         scope, event_ns = control.scope, control.event_ns
         if control.action == "halt":
-            reset_ns = max(self.resets_ns.get(scope, -1), self.resets_ns.get(EVERYTHING, -1))
+            reset_ns = max(self.resets_ns.get(scope, -1), self.resets_ns.get(EVERY_KEY, -1))
             known = self.by_scope.get(scope)
             if event_ns <= reset_ns or (known is not None and event_ns <= known.event_ns):
                 return False
@@ -44,7 +42,7 @@ class Halts:
         if control.action != "reset" or not control.reason.strip() or event_ns <= self.resets_ns.get(scope, -1):
             return False
         self.resets_ns[scope] = event_ns
-        ended = list(self.by_scope) if scope == EVERYTHING else [scope]
+        ended = list(self.by_scope) if scope == EVERY_KEY else [scope]
         for name in ended:
             if name in self.by_scope and self.by_scope[name].event_ns <= event_ns:
                 del self.by_scope[name]
@@ -57,7 +55,7 @@ class Halts:
     def reason(self, *scopes: str) -> str:
         """Why nothing may be placed under any of some scopes; empty where it may."""
         reasons = self.reasons()
-        return next((reasons[scope] for scope in (EVERYTHING, *scopes) if scope in reasons), "")
+        return next((reasons[scope] for scope in (EVERY_KEY, *scopes) if scope in reasons), "")
 
 
 @dataclass(slots=True)

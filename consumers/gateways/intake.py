@@ -18,13 +18,13 @@ from infra import logs
 from infra.broker import consumer_config, full_name, partitions
 from infra.errors import UserError
 from infra.settings import Settings
-from schemas import Control, OrderRequest, Record
+from schemas import Control, Merge, OrderRequest, Record
 from schemas.codec import Codec
 
 PULSE_S = 0.5
 ANSWER_S = 2.0
 AGAIN_S = 1.0
-MERGED = "merges"
+MERGED = Merge.topic
 log = logs.logger(__name__)
 
 

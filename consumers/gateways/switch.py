@@ -16,7 +16,6 @@ import typer
 from consumers.gateways.command import account
 from consumers.gateways.extended import Extended
 from consumers.gateways.extended_keys import load_keys
-from consumers.gateways.guard import EVERYTHING
 from consumers.gateways.venue import Ambiguous, Refused
 from infra import logs
 from infra.broker import partition_counts
@@ -24,7 +23,7 @@ from infra.errors import UserError
 from infra.publisher import Publisher, PublishError
 from infra.registry import codec
 from infra.settings import Settings, load_settings
-from schemas import Control
+from schemas import EVERY_KEY, Control
 
 BROKER_S = 5.0
 LEFT_S = 10.0
@@ -36,13 +35,13 @@ ApiUrl = Annotated[str, typer.Option(help="Another address than the venue's own.
 
 
 def kill(
-    reason: Reason = "killed by hand", scope: Scope = EVERYTHING, venue: Venue = True, api_url: ApiUrl = ""
+    reason: Reason = "killed by hand", scope: Scope = EVERY_KEY, venue: Venue = True, api_url: ApiUrl = ""
 ) -> None:
     """Cancel every order and place none, until resume is called with a reason."""
     _check(scope)
     settings, keys = load_settings(), load_keys()
     logs.setup(settings, keys.secrets())
-    reach = venue and keys.complete and scope == EVERYTHING
+    reach = venue and keys.complete and scope == EVERY_KEY
     if reach:  # at once; again after the halt, for what was placed in between
         _cancelled(account(keys, [], _no_nonce, api_url))
     halted = ""
@@ -63,7 +62,7 @@ def kill(
 
 def resume(
     reason: Annotated[str, typer.Option(help="Why trading may begin again; kept in the record.")],
-    scope: Scope = EVERYTHING,
+    scope: Scope = EVERY_KEY,
 ) -> None:
     """End a halt: executors and gateways trade again."""
     if not reason.strip():
@@ -77,9 +76,9 @@ def resume(
 
 def _check(scope: str) -> None:
     """Raises UserError for a scope that nobody follows, so that nobody takes orders for halted that are not."""
-    if scope != EVERYTHING and not SCOPE(scope):
+    if scope != EVERY_KEY and not SCOPE(scope):
         raise UserError(
-            f"--scope: {scope!r}: expected {EVERYTHING}, venue:SYMBOL as extended:ETH-USD, or the name of an executor "
+            f"--scope: {scope!r}: expected {EVERY_KEY}, venue:SYMBOL as extended:ETH-USD, or the name of an executor "
             "or a gateway as market_maker"
         )
 
