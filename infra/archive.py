@@ -28,6 +28,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from infra import durable
 from infra.errors import UserError
 
 DAY_NS = 86_400_000_000_000
@@ -58,9 +59,9 @@ def write(root: Path, table: str, partition: int, date: str, rows: pl.DataFrame)
     """Keep rows in log order; when this returns they survive a loss of power."""
     first, last = rows["_offset"][0], rows["_offset"][-1]
     folder = root / table / f"date={date}"
-    make(folder)
+    durable.make(folder)
     path = folder / f"{partition}-{first}-{last}.parquet"
-    make(root / WRITING)
+    durable.make(root / WRITING)
     unfinished = root / WRITING / f"{table}.{date}.{path.stem}{UNFINISHED}"
     columns = rows.to_arrow()
     with unfinished.open("wb") as file:
@@ -68,7 +69,7 @@ def write(root: Path, table: str, partition: int, date: str, rows: pl.DataFrame)
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(path)
-    sync(folder)
+    durable.sync(folder)
     return path
 
 
@@ -181,21 +182,3 @@ def clean(root: Path) -> list[Path]:
                 path.unlink()
                 left.append(path)
     return left
-
-
-def make(folder: Path) -> None:
-    """Make a folder and its parents so that they survive a loss of power."""
-    if folder.is_dir():
-        return
-    make(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync(folder.parent)
-
-
-def sync(folder: Path) -> None:
-    """Have what was renamed or removed in a folder survive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import pyarrow.parquet as pq
 
-from infra import archive
+from infra import archive, durable
 from infra.archive import Piece
 from infra.archive_file import Wanted
 from infra.archive_rows import lineage_of, merged
@@ -83,7 +83,7 @@ def _small(files: list[Piece]) -> list[Piece]:
 def _aside(root: Path) -> Iterator[Path]:
     """The folder to write in, empty and ours alone."""
     folder = root / ASIDE
-    archive.make(folder)
+    durable.make(folder)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -122,7 +122,7 @@ class _Unit:
             if piece.path not in places:
                 piece.path.unlink(missing_ok=True)
         for folder in {piece.path.parent for piece in self._files}:
-            archive.sync(folder)
+            durable.sync(folder)
         first = self._files[0]
         yield Done(self._table, first.date, first.partition, len(self._files), len(places), rows)
 
@@ -171,12 +171,12 @@ class _Unit:
         partition, places = self._files[0].partition, set()
         for key, file in self._written.items():
             folder = self._day / f"{archive.KEY}{archive.escaped(key)}" if self._by_key else self._day
-            archive.make(folder)
+            durable.make(folder)
             place = folder / f"{partition}-{file.first}-{file.last}.parquet"
             file.path.rename(place)
             places.add(place)
         for folder in {place.parent for place in places}:
-            archive.sync(folder)
+            durable.sync(folder)
         return places
 
 

@@ -172,7 +172,7 @@ RULES: dict[str, Rule] = {
         f"consumers/synth/{part}.py": ({"schemas", "processors.online", "consumers.synth"}, {*PURE, *NUMERIC})
         for part in ("miner", "together")
     },
-    "consumers/synth/state.py": ({"schemas", "processors.online"}, {*PURE, *COLUMNS, "os"}),
+    "consumers/synth/state.py": ({"schemas", "processors.online", "infra.durable"}, {*PURE, *COLUMNS, "os"}),
     **{
         f"consumers/synth/{shell}.py": ({"schemas", "processors.online", "consumers.synth", "infra"}, None)
         for shell in ("axon", "axon_command", "serve_command", "serving", "simulations")

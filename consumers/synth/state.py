@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from infra import durable
 from processors.online.synth_assets import Asset
 from schemas import Bar, VolatilityState
 
@@ -98,11 +99,7 @@ def save(folder: Path, kept: Kept) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.replace(final)
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    durable.sync(folder)
 
 
 def load(folder: Path, asset: Asset, now_ns: int, parameters: str | None = None) -> Kept:
