@@ -22,8 +22,8 @@ from consumers.backtest.markets import Recorded
 from consumers.backtest.sweep import Setting, as_options, settings_of, sweep
 from consumers.backtest.tables import Steps
 from infra.errors import UserError
+from infra.moments import parse_moment
 from infra.settings import Settings, load_settings
-from processors.replay.command import moment
 from schemas import Record
 
 app = typer.Typer(no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
@@ -173,7 +173,7 @@ def _market(
         raise UserError(f"--from {source.value}: name the files of books and trades")
     else:
         paths = tuple(files)
-    return Recorded(source.value, paths, instrument, steps, moment("start", start), moment("end", end))
+    return Recorded(source.value, paths, instrument, steps, parse_moment(start, "--start"), parse_moment(end, "--end"))
 
 
 def _set(texts: list[str] | None) -> Setting:

@@ -7,7 +7,6 @@ recorded frames and opens no producer, no venue and no topic for writing.
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from consumers.archive import Archive
 from consumers.sink import Sink
+from infra.moments import parse_moment
 from infra.options import stage_options
 from infra.registry import codec
 from infra.settings import Settings, UserError, load_settings
@@ -85,8 +85,8 @@ def replay(
         feed,
         tuple(symbol or ()),
         clock_ms,
-        moment("start", start),
-        moment("end", end),
+        parse_moment(start, "--start"),
+        parse_moment(end, "--end"),
         offsets,
         events,
     )
@@ -126,30 +126,6 @@ def _runs(asked: Asked, settings: Settings, machine: Replay, rate: Rate, factor:
         if factor is None
         else paced(steps, factor, time.monotonic, time.sleep)
     )
-
-
-def moment(option: str, text: str) -> int | None:
-    """A time in ns since the epoch; without a zone it is UTC.
-
-    Raises:
-        UserError: it is no time.
-
-    >>> moment("start", "1970-01-01T00:00:01"), moment("start", "12"), moment("start", "")
-    (1000000000, 12, None)
-
-    """
-    if not text:
-        return None
-    if text.isdigit():
-        return int(text)
-    try:
-        time_ = datetime.fromisoformat(text)
-    except ValueError:
-        raise UserError(f"--{option}: {text!r} is no time; expected e.g. 2025-11-25T18:00") from None
-    if time_.tzinfo is None:
-        time_ = time_.replace(tzinfo=UTC)
-    elapsed = time_ - datetime(1970, 1, 1, tzinfo=UTC)
-    return (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000_000 + elapsed.microseconds * 1_000
 
 
 def _factor(speed: str) -> float | None:

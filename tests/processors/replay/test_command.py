@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from infra.archive import tables
 from infra.errors import UserError
-from processors.replay.command import moment, replay
+from processors.replay.command import replay
 from processors.replay.sources import archive
 from producers.frames import Recorder
 from producers.playback import Entry
@@ -82,8 +82,3 @@ def test_a_pace_makes_it_take_its_time(tape: Path) -> None:
 def test_a_wrong_argument_is_named(arguments: list[str], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint.replace("(", r"\(")):
         CliRunner().invoke(APP, arguments, catch_exceptions=False)
-
-
-def test_moments_are_utc_unless_they_say_otherwise() -> None:
-    assert moment("start", "2025-11-25T18:00") == 1_764_093_600_000_000_000
-    assert moment("start", "2025-11-25T19:00:00.000001+01:00") == 1_764_093_600_000_001_000
