@@ -131,6 +131,7 @@ class Merger:
         self._committed_s = time.monotonic()
         self._publisher.flush()
         places = [self._place(at, offset) for at, offset in sorted(self._next.items())]
+        self._measure(places)
         self._next.clear()
         if not places:
             return
@@ -138,6 +139,13 @@ class Merger:
             self._consumer.commit(offsets=places, asynchronous=False)
         except KafkaException as error:  # moved to another merger: it copies them again
             log.warning("not committed", error=error.args[0].str())
+
+    def _measure(self, places: Sequence[TopicPartition]) -> None:
+        for place in places:
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            if high >= 0:  # known once something has been fetched
+                topic, partition = self._log(place.topic, place.partition)
+                metrics.LAG.labels(topic, str(partition)).set(max(high - place.offset, 0))
 
     def _assign(self, consumer: Any, places: list[TopicPartition]) -> None:
         """Go on where the group was; where it never was, settle that now, or a crash would begin somewhere else."""
