@@ -4,7 +4,7 @@
     position   notional at the mid of what would be held if all live orders of its side and this one were filled
     rate       orders placed within one second of event time
     band       distance of a limit price from the mid, as a share of it
-    loss       fall of the equity since the UTC day began, open positions counted at the mid
+    loss       fall of the equity since the UTC day began, or since it was first told, open positions counted at the mid
 
 The first four are asked before an order is sent (``check``), the last whenever a figure comes (``equity``, ``mark``),
 the position also when the venue tells of it. Each answer is a reason, empty where all is well. After a breach the
@@ -49,10 +49,10 @@ class Watch(TypedDict):
     halted: str  # why; empty while trading
     placed_ns: list[int]  # event times of the newest orders, at most orders_per_s of them
     held: float  # base units, negative when short
-    equity: float  # as last told
-    equity_mid: float  # mid when it was told; 0 where none was known
+    equity: float  # as last told, carried to when the position last changed
+    equity_mid: float  # mid at that time; 0 where none was known
     mid: float  # newest; 0 before the first
-    day: int  # UTC day since the epoch; -1 before the first figure
+    day: int  # UTC day since the epoch; -1 before the first equity
     day_equity: float  # equity at which the day began
 
 
@@ -113,6 +113,7 @@ class Limits:
     def position(self, position: NetPosition) -> str:
         """Take what is held; why that is a breach."""
         watch, before = self.watch, abs(self.watch["held"])
+        watch["equity"], watch["equity_mid"] = self._worth(), watch["mid"]  # what comes anew has moved nothing yet
         watch["held"] = unscaled(position.size, position.size_decimals)
         notional = abs(watch["held"]) * watch["mid"]
         if abs(watch["held"]) > before and notional > self.options.position:
@@ -129,7 +130,7 @@ class Limits:
         """Value what is held at a new mid; why that is a breach."""
         self.watch["mid"] = mid
         self.watch["equity_mid"] = self.watch["equity_mid"] or mid
-        return self._lost(event_ns)
+        return self._lost(event_ns) if self.watch["day"] >= 0 else ""  # an account may have a past
 
     def control(self, control: Control, strategy: str, instrument: str) -> None:
         """Halt or reset, if that is meant for the executor; a reset without a reason is passed over."""
@@ -139,17 +140,20 @@ class Limits:
             self.watch["halted"] = self.watch["halted"] or control.reason or f"by {control.by}"
         elif control.action == "reset" and control.reason.strip():
             self.watch["halted"] = ""
-            self.watch["day"] = -1  # the loss that was looked at counts no more
+            self.watch["day_equity"] = self._worth()  # the loss that was looked at counts no more
 
     def halt(self, event_ns: int, instrument: str, reason: str) -> Control:
         """Stop, and the record that says so: the executor's instrument alone is halted."""
         self.watch["halted"] = self.watch["halted"] or reason
         return Control(event_ns, instrument, "halt", "limits", reason)
 
-    def _lost(self, event_ns: int) -> str:
+    def _worth(self) -> float:
+        """The equity at the newest mid."""
         watch = self.watch
-        now = watch["equity"] + watch["held"] * (watch["mid"] - watch["equity_mid"])
-        day = event_ns // DAY
+        return watch["equity"] + watch["held"] * (watch["mid"] - watch["equity_mid"])
+
+    def _lost(self, event_ns: int) -> str:
+        watch, now, day = self.watch, self._worth(), event_ns // DAY
         if day > watch["day"]:
             watch["day"], watch["day_equity"] = day, now
         lost = watch["day_equity"] - now
