@@ -39,7 +39,7 @@ class Numbers(Feed):
 
     name: ClassVar[str] = "numbers"
     url: ClassVar[str] = "wss://venue.example/stream"
-    silence_s: ClassVar[float] = 5.0
+    silence_s: ClassVar[float] = 60.0
     shared_sequences: ClassVar[bool] = True
 
     def __init__(self, cause: str = "start", recent: Recent | None = None, channels: Sequence[str] = ()) -> None:

@@ -6,7 +6,6 @@ The ledger is the stage ``Gaps`` over the records that the shell gave.
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -21,6 +20,8 @@ from schemas import Connect, DeadLetter, Depth, Funding, Gap, Heartbeat, Record,
 from schemas.levels import unpacked
 from tests.http_venue import Answer, HttpVenue
 from tests.producers.binance_venue import FIRST_ID, Exchange
+from tests.producers.running import set_clock
+from tests.waiting import PATIENCE_S
 
 SYMBOLS = ("ETHUSDT", "BTCUSDT")
 QUICK = Backoff(base_s=0.02, cap_s=0.1, spacing_s=0.02)
@@ -51,7 +52,7 @@ def run(play: Play) -> tuple[list[Record], Exchange]:
             )
             running = asyncio.create_task(transport.run())
             try:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE_S):
                     await more(records)
                     await play(venue, records)
                     await more(records)
@@ -172,9 +173,9 @@ def test_a_shutdown_that_is_announced_is_no_gap() -> None:
     assert sum(isinstance(record, Connect) for record in records) == len(SYMBOLS)
 
 
-def test_what_futures_give_over_rest_only_needs_no_stream() -> None:
-    now_ms = time.time_ns() // 1_000_000
-    start_ms = now_ms - now_ms % 300_000
+def test_what_futures_give_over_rest_only_needs_no_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    start_ms = 1_764_000_000_000
+    set_clock(monkeypatch, start_ms // 1_000 + 60)
     volumes = [{"buyVol": "2", "sellVol": "1", "timestamp": start_ms - 300_000 * back} for back in (3, 2, 1, 0)]
     settled = [{"symbol": "BTCUSDT", "fundingTime": start_ms - 3_600_000, "fundingRate": "0.0001", "markPrice": "9"}]
 
@@ -193,7 +194,7 @@ def test_what_futures_give_over_rest_only_needs_no_stream() -> None:
                 backoff=QUICK,
             )
             running = asyncio.create_task(transport.run())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 while sum(isinstance(record, Heartbeat) for record in records) < 2:
                     await asyncio.sleep(0.01)
             running.cancel()

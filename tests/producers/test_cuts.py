@@ -20,6 +20,7 @@ from schemas import Clock, Connect, DeadLetter, Gap, Heartbeat, Record, Tick
 from tests.data import recording
 from tests.loopback import Action, Drop, Loopback
 from tests.producers import venue
+from tests.waiting import PATIENCE_S
 
 RECORDING = "coinbase/eth_usd_ticker_2025-11-25.jsonl.zst"
 LENGTH = 600
@@ -95,7 +96,7 @@ async def played(script: list[list[Action]], last: int) -> list[Record]:
         quick = Backoff(base_s=0.01, cap_s=0.01, spacing_s=0.0)
         transport = Transport(Coinbase, ["ETH-USD"], emit, url=loopback.url, backoff=quick)
         running = asyncio.create_task(transport.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await done.wait()
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -9,27 +9,33 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from producers import fetching
 from producers.agenda import Fetch
 from producers.backoff import Backoff
 from producers.fetching import Fetcher, Limit
 from tests.http_venue import Answer, HttpVenue, Request
+from tests.waiting import PATIENCE_S, until_true
 
 QUICK = Backoff(base_s=0.01, cap_s=0.05, spacing_s=0.0)
 BOOK = Fetch("book", "https://venue.example/v1/book?symbol=A", weight=5)
 GOOD = Answer(body=b'{"good":1}')
+UNLIMITED = {"venue.example": Limit(weight=1_000_000, seconds=1)}
 
 
 def fetched(
-    answers: Sequence[Answer], fetches: Sequence[Fetch] = (BOOK,), **options: Any
+    answers: Sequence[Answer | Callable[[Request], Answer]], fetches: Sequence[Fetch] = (BOOK,), **options: Any
 ) -> tuple[list[bytes | None], list[Request]]:
     """What the fetches bring, one after the other, and what the venue was asked."""
 
     async def run() -> tuple[list[bytes | None], list[Request]]:
         async with HttpVenue({"/v1/book": answers}) as venue:
-            settings: dict[str, Any] = {"backoff": QUICK, "base_url": venue.url} | options
-            async with Fetcher("venue", settings.pop("headers", {}), **settings) as fetcher, asyncio.timeout(20):
+            settings: dict[str, Any] = {"backoff": QUICK, "base_url": venue.url, "limits": UNLIMITED} | options
+            async with (
+                Fetcher("venue", settings.pop("headers", {}), **settings) as fetcher,
+                asyncio.timeout(PATIENCE_S),
+            ):
                 return [await fetcher.get(fetch) for fetch in fetches], venue.requests
 
     return asyncio.run(run())
@@ -68,8 +74,8 @@ def test_what_may_pass_is_tried_again(bad: Answer) -> None:
 
 
 def test_an_answer_that_is_too_slow_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "WHOLE_S", 0.1)
-    found, requests = fetched([Answer(body=b"late", wait_s=5.0), GOOD])
+    monkeypatch.setattr(fetching, "WHOLE_S", 1.0)
+    found, requests = fetched([Answer(body=b"late", wait_s=60.0), GOOD])
     assert found == [GOOD.body]
     assert len(requests) == 2
 
@@ -89,14 +95,22 @@ def test_a_body_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None
     assert found == [None]
 
 
+def stops() -> float:
+    """How often the venue has said stop in this process."""
+    labels = {"feed": "venue", "outcome": "stopped"}
+    return REGISTRY.get_sample_value("tidemill_fetches_total", labels) or 0.0
+
+
 @pytest.mark.parametrize("status", [403, 418, 429, 451])
 def test_a_host_that_says_stop_is_left_alone_by_all_requests(status: int) -> None:
     async def run() -> list[float]:
         async with HttpVenue({"/v1/book": [Answer(status), GOOD]}) as venue:
             backoff = Backoff(base_s=0.01, cap_s=0.6)
-            async with Fetcher("venue", {}, base_url=venue.url, backoff=backoff) as fetcher, asyncio.timeout(20):
+            settings: dict[str, Any] = {"base_url": venue.url, "backoff": backoff, "limits": UNLIMITED}
+            async with Fetcher("venue", {}, **settings) as fetcher, asyncio.timeout(PATIENCE_S):
+                before = stops()
                 first = asyncio.create_task(fetcher.get(BOOK))
-                await asyncio.sleep(0.1)
+                await until_true(lambda: stops() > before)
                 assert [await fetcher.get(BOOK), await first] == [GOOD.body] * 2
             return [request.at for request in venue.requests]
 
@@ -107,7 +121,7 @@ def test_a_host_that_says_stop_is_left_alone_by_all_requests(status: int) -> Non
 
 @pytest.mark.parametrize("after", [lambda: "1", lambda: formatdate(time.time() + 2.5, usegmt=True)], ids=["s", "date"])
 def test_retry_after_is_obeyed_in_seconds_and_as_a_date(after: Callable[[], str]) -> None:
-    _, requests = fetched([Answer(429, headers={"Retry-After": after()}), GOOD])
+    _, requests = fetched([lambda _request: Answer(429, headers={"Retry-After": after()}), GOOD])
     assert requests[1].at - requests[0].at >= 0.99
 
 
@@ -127,7 +141,7 @@ def test_no_window_holds_more_than_the_host_allows() -> None:
     times = [request.at for request in requests]
     assert times[-1] - times[0] >= 0.9  # 14 requests of weight 5; 20 go at once, the others at 25 a second
     for first, last in itertools.combinations(range(14), 2):
-        if times[last] - times[first] < 0.75:
+        if times[last] - times[first] < 0.5:  # not 0.8: the venue may hear of the first later than we spoke
             assert (last - first + 1) * BOOK.weight <= 40 + BOOK.weight
 
 

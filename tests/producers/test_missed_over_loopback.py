@@ -55,7 +55,7 @@ def run(
             transport = Transport(
                 make, [symbol], records.append, channels=channels, backoff=QUICK, recorder=recorder, **settings
             )
-            async with running(transport, lambda: until(records, sockets.requests), 20):
+            async with running(transport, lambda: until(records, sockets.requests)):
                 return list(records), sockets.requests
 
     with contextlib.ExitStack() as kept:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from producers.polymarket import Polymarket
 from producers.polymarket_windows import Series
 from producers.polymarket_wire import Level, RestBook, digest
@@ -13,12 +15,17 @@ from producers.transport import Transport
 from schemas import Connect, Depth, Gap, Heartbeat, Market, Record
 from tests.http_venue import Answer, HttpVenue
 from tests.loopback import Drop, Loopback, Pause, Script
-from tests.producers.running import QUICK, running
+from tests.producers.running import QUICK, running, set_clock
 
 SYMBOL = "eth-updown-1d"
-NOW_S = int(time.time())
+NOW_S = 1_780_000_000  # four hours after the window's beginning
 WINDOW = Series("eth", "1d").window(NOW_S)
 NOW_MS = NOW_S * 1000
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_clock(monkeypatch, NOW_S)
 
 
 def iso(at_s: int) -> str:
@@ -83,7 +90,7 @@ def run(script: Script, answers: dict[str, list[Answer]], until: Callable[[list[
                 clock_interval_ns=0,
                 backoff=QUICK,
             )
-            async with running(transport, lambda: until(records), 15):
+            async with running(transport, lambda: until(records)):
                 return list(records), sockets.requests, pages.requests
 
     return asyncio.run(session())

@@ -15,6 +15,7 @@ from producers.backoff import Backoff
 from producers.transport import Transport
 from schemas import Connect, DeadLetter, Depth, Record, Trade
 from tests.producers.streamed import INSTRUMENT, Broadcast, Numbers, shutdown
+from tests.waiting import PATIENCE_S
 
 QUICK = Backoff(base_s=0.02, cap_s=0.1, spacing_s=0.02)
 Play = Callable[[Broadcast, list[Record]], Awaitable[None]]
@@ -36,7 +37,7 @@ def run(play: Play, make: type[Numbers] = Numbers, lags_s: tuple[float, ...] = (
             transport = Transport(make, ["S"], records.append, backoff=QUICK, **settings, **options)
             running = asyncio.create_task(transport.run())
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(PATIENCE_S):
                     await until(lambda: len(trades(records)) > 20)
                     await play(venue, records)
                     assert not running.done(), running.exception()
@@ -119,7 +120,11 @@ def test_a_notice_of_the_venue_is_followed_by_a_successor_before_the_end() -> No
 
 
 @pytest.mark.parametrize("lags_s", [(0.0, 0.1), (0.1, 0.0)], ids=["heir", "old link"])
-def test_it_matters_to_nobody_which_of_the_two_is_late(lags_s: tuple[float, float]) -> None:
+def test_it_matters_to_nobody_which_of_the_two_is_late(
+    lags_s: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation, "LINGER_S", 1.0)  # on a slow machine the venue, and so its lag, is slower too
+
     async def play(venue: Broadcast, records: list[Record]) -> None:
         await venue.tell(shutdown())
         await until(lambda: venue.attempts == 2 and len(venue.connections) == 1)
@@ -235,7 +240,7 @@ def test_a_resync_brings_a_new_snapshot_once() -> None:
             settings: dict[str, Any] = {"url": venue.url, "fetch_url": venue.fetch_url, "clock_interval_ns": 0}
             transport = Transport(Numbers, ["S"], records.append, backoff=QUICK, **settings)
             running = asyncio.create_task(transport.run())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await until(lambda: "deltas" in chain(records))
                 taken = next(record for record in records if isinstance(record, Depth) and record.kind == "snapshot")
                 assert not transport.resync("numbers:S", taken.event_ns - 1)  # older than the snapshot

@@ -48,7 +48,7 @@ def run(
                 clock_interval_ns=0,
                 backoff=QUICK,
             )
-            async with running(transport, lambda: until(records), 15):
+            async with running(transport, lambda: until(records)):
                 return list(records), venue
 
     return asyncio.run(session())

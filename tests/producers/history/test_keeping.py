@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from tests.history import batch
 from tests.producers.history import spot
 from tests.producers.history.run import backfill, kept
 from tests.producers.history.server import Status, Venue
+from tests.waiting import PATIENCE_S, until
 
 # The history
 
@@ -126,10 +126,9 @@ def test_ctrl_c_ends_it_soon_and_the_next_run_goes_on(venue: Venue, tmp_path: Pa
     arguments = ["binance", "--symbols", "BTCUSDT", "--end", "2025-01-02", "--via", venue.url]
     environment = {"TIDEMILL_DATA_DIR": str(tmp_path), "PATH": "", "COLUMNS": "160"}
     process = subprocess.Popen([sys.executable, "-m", "infra.cli", "backfill", *arguments], env=environment)
-    while len(venue.asked("historicalTrades")) < 3 and process.poll() is None:
-        time.sleep(0.01)
+    until(lambda: len(venue.asked("historicalTrades")) >= 3 or process.poll() is not None, every_s=0.01)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(PATIENCE_S) == 130
     assert backfill(venue, tmp_path, end="2025-01-02").whole
     assert kept(tmp_path, Trade)["trade_id"].to_list() == [row.number for row in rows]
 
