@@ -76,7 +76,7 @@ class MarketMaker(Stage[In, Out]):
 
     def _decide(self) -> Iterator[Out]:
         state, known = self.state, self._known
-        live = known.orders.live()
+        live = known.live()
         if not live:
             known.adopt_steps()
         why, made = refusal(state, self.options, live), None
@@ -190,10 +190,10 @@ class MarketMaker(Stage[In, Out]):
 
     def _ask(self, request: OrderRequest) -> None:
         """Take down what is asked for."""
-        state, orders = self.state, self._known.orders
-        touched = [order["client_id"] for order in orders.live()] if request.action == "cancel_all" else []
+        state, known = self.state, self._known
+        touched = [order["client_id"] for order in known.live()] if request.action == "cancel_all" else []
         touched += filter(None, (request.client_id, request.replaces))
-        orders.ask(request)
+        known.orders.ask(request)
         for name in touched:
             state.asked.setdefault(name, [state.now_ns, state.now_ns])[1] = state.now_ns
         if request.replaces:
@@ -201,7 +201,7 @@ class MarketMaker(Stage[In, Out]):
 
     def _beside(self, request: OrderRequest) -> list[Order]:
         """The orders that a new one would stand beside."""
-        return [order for order in self._known.orders.live() if order["client_id"] != request.replaces]
+        return [order for order in self._known.live() if order["client_id"] != request.replaces]
 
     def _halt(self, breach: str) -> Iterator[Out]:
         """Stop trading, once."""

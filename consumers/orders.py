@@ -162,12 +162,13 @@ class Orders:
         return True
 
     def _settle(self, order: Order) -> None:
-        """See whether the order is filled; forget the oldest ended one where there are too many."""
+        """See whether the order is filled; forget those of the others that ended first, where too many have."""
         if order["size"] and order["filled"] >= order["size"] and "filled" in LEGAL[order["status"]]:
             order["status"] = "filled"
         if order["status"] in FINAL and len(self.rows) > ENDED_KEPT:
-            ended = [known for known in self.rows.values() if known["status"] in FINAL]
-            for old in ended[:-ENDED_KEPT]:
+            ended = [known for known in self.rows.values() if known["status"] in FINAL and known is not order]
+            ended.sort(key=lambda known: known["changed_ns"])
+            for old in ended[: 1 - ENDED_KEPT]:
                 del self.rows[old["client_id"]]
 
     @staticmethod

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from consumers.limits import Limits
-from consumers.orders import FINAL, Orders
+from consumers.orders import FINAL, Order, Orders
 from consumers.policies.difference import MILLISECOND
 from consumers.policies.making import STRATEGY, MakerOptions, MakerState
 from consumers.policies.markouts import Markouts
@@ -85,6 +85,14 @@ class Knowledge:
         """What is held, in base units."""
         return unscaled(self.state.position, self.state.position_decimals)
 
+    def live(self) -> list[Order]:
+        """The orders that have not ended, oldest first.
+
+        Of one whose size is not known only a fill has told: it ended so long ago that we have forgotten it, or its
+        state is still to come.
+        """
+        return [order for order in self.orders.live() if order["size"]]
+
     def rooms(self, grid: Grid) -> Rooms:
         """What may be traded before the position's bounds, scaled by the grid.
 
@@ -119,7 +127,8 @@ class Knowledge:
         state = self.state
         before_ns = state.now_ns - self.options.answer_ms * MILLISECOND
         for order in list(state.orders.values()):
-            if order["status"] in FINAL and order["changed_ns"] < before_ns and order["filled"] <= order["traded"]:
+            over = order["status"] in FINAL or not order["size"]
+            if over and order["changed_ns"] < before_ns and order["filled"] <= order["traded"]:
                 del state.orders[order["client_id"]]
 
     def _clock(self, event: Clock) -> str:
@@ -177,16 +186,20 @@ class Knowledge:
         state = self.state
         if event.strategy != STRATEGY or not self.orders.tell(event):
             return ""
-        order = state.orders[event.client_id]
-        if not order["leaving"] or order["status"] in FINAL:
-            state.asked.pop(event.client_id, None)
-        if event.status == "rejected":
-            return self._rejected(event)
+        breach = self._rejected(event) if event.status == "rejected" else ""
         if event.status in ("accepted", "open", "partly_filled", "filled"):
             state.rejects = 0
-        if order["status"] in FINAL:
-            state.replacing.pop(event.client_id, None)
-        return ""
+        self._answered(event.client_id)
+        return breach
+
+    def _answered(self, client_id: str) -> None:
+        """The venue has an order, whatever told of it; one that is asked to go is only answered for by its end."""
+        state, order = self.state, self.state.orders[client_id]
+        ended = order["status"] in FINAL
+        if ended or not order["leaving"]:
+            state.asked.pop(client_id, None)
+        if ended:
+            state.replacing.pop(client_id, None)
 
     def _rejected(self, event: OrderState) -> str:
         """The order that was to be replaced is still there; wait before the next one, unless it was a race."""
@@ -206,12 +219,11 @@ class Knowledge:
         state = self.state
         if event.strategy != STRATEGY or not self.orders.fill(event):
             return ""
-        if state.orders[event.client_id]["status"] in FINAL:
-            state.asked.pop(event.client_id, None)
+        self._answered(event.client_id)
         if event.event_ns > state.reconciled_ns:
             self._hold(event.size if event.side == "buy" else -event.size, event.size_decimals)
-        if event.mid:
-            self._markouts.fill(event.side, event.event_ns, event.mid)
+        if mid := event.mid or (0.0 if state.book_reason else self.mid):
+            self._markouts.fill(event.side, event.event_ns, mid)
         return ""
 
     def _hold(self, change: int, decimals: int) -> None:

@@ -218,6 +218,25 @@ def test_an_unanswered_order_is_asked_to_go_again_and_again() -> None:
     ]
 
 
+def test_a_fill_is_an_answer_though_it_comes_before_the_order_state() -> None:
+    stage = ready(answer_ms=1_000, book_age_ms=60_000)
+    bid, ask = requests(feed(stage, [book()]))
+    feed(stage, [answer(ask), fill(bid, 1, at=5), answer(bid), answer(bid, "partly_filled", 5, filled=1)])
+    assert requests(feed(stage, [clock(1_100)])) == []
+    assert stage.state.asked == {}
+
+
+@pytest.mark.parametrize("fill_first", [True, False])
+def test_nothing_is_remembered_of_an_order_that_took_anothers_place_and_is_filled(fill_first: bool) -> None:
+    stage, bid, ask = quoting()
+    new, other = requests(feed(stage, [book(600, 30_100, 30_110)]))
+    feed(stage, [answer(old, "cancelled", 600) for old in (bid, ask)] + [answer(new), answer(other)])
+    words = [fill(new, 10, at=10), answer(new, "filled", 10, filled=10)]
+    feed(stage, words if fill_first else reversed(words))
+    assert new.client_id not in stage.state.replacing
+    assert stage.state.asked == {}
+
+
 def test_a_rejected_replacement_leaves_the_old_order_which_is_tried_again_later() -> None:
     stage, bid, _ = quoting()
     new = requests(feed(stage, [book(600, 30_100, 30_110)]))[0]
@@ -291,6 +310,30 @@ def test_an_order_that_ended_long_ago_is_forgotten() -> None:
     assert ask.client_id in stage.state.orders, "its fill is still to come"
 
 
+def test_a_fill_of_an_order_that_was_forgotten_counts_and_is_no_order_to_be_changed() -> None:
+    stage, bid, _ = quoting(answer_ms=100, book_age_ms=60_000)
+    (new,) = requests(feed(stage, [answer(bid, "cancelled", 10), clock(1_000)]))
+    feed(stage, [answer(new), fill(bid, 4, at=20)])
+    assert stage.state.position == 4
+    made = requests(feed(stage, [book(2_000, 30_050, 30_060)]))
+    assert [(request.action, request.side) for request in made] == [("replace", "buy"), ("replace", "sell")]
+    assert made[0].replaces == new.client_id
+    feed(stage, [clock(3_000)])
+    assert bid.client_id not in stage.state.orders
+
+
+def test_an_order_that_outlives_many_others_ends_as_any() -> None:
+    often = LimitOptions(orders_per_s=1_000)
+    stage, bid, ask = quoting(requote_every_ms=0, answer_ms=60_000, inventory=1.0, limits=often)
+    for number in range(1, 90):
+        middle = 30_005 + 100 * (number % 2)
+        moved = [made for made in requests(feed(stage, [book(number, middle - 5, middle + 5)])) if made.side == "buy"]
+        for new in moved:
+            bid = (feed(stage, [answer(bid, "cancelled"), answer(new)]), new)[1]
+    feed(stage, [answer(ask, "cancelled", 1_000)])
+    assert stage.state.orders[ask.client_id]["status"] == "cancelled"
+
+
 def test_a_halt_for_somebody_else_is_none_of_ours() -> None:
     stage, *_ = quoting()
     assert feed(stage, [control("halt", scope="x:BTC-USD"), control("note")]) == []
@@ -309,6 +352,13 @@ def test_funding_and_markouts_move_the_quotes_when_asked_to() -> None:
     feed(stage, [fill(bid, 10, at=10), answer(bid, "filled", 10, filled=10), book(600, 29_900, 29_910), clock(1_100)])
     assert stage.state.markouts == [-10.0, 0.0]
     assert quotes(feed(stage, [book(2_000, 29_900, 29_910)]))[-1].bid == 2_979.5
+
+
+def test_a_fill_that_names_no_mid_is_judged_from_the_books() -> None:
+    stage, bid, _ = quoting(markout_fills=1, markout_ms=1_000)
+    gone = msgspec.structs.replace(fill(bid, 10, at=10), mid=0.0)
+    feed(stage, [gone, answer(bid, "filled", 10, filled=10), book(1_100, 29_900, 29_910)])
+    assert stage.state.markouts == [-10.0, 0.0]
 
 
 def test_a_book_or_market_that_cannot_be_read_is_refused_and_changes_nothing() -> None:

@@ -121,6 +121,19 @@ def test_live_orders_are_kept_and_ended_ones_forgotten_at_last() -> None:
     assert orders.of(str(ENDED_KEPT + 49)) is not None
 
 
+def test_the_order_that_ended_first_is_forgotten_first_however_old_the_others_are() -> None:
+    orders = after(request("old"))
+    for number in range(ENDED_KEPT + 6):
+        orders.ask(request(str(number)))
+        orders.tell(state("cancelled", client_id=str(number), event_ns=10 + number))
+    assert orders.tell(state("cancelled", 5, "old", event_ns=100))
+    assert orders.of("old") is not None, "the fill of its 5 is still to come"
+    assert orders.of("6") is None
+    assert orders.of("7") is not None
+    assert orders.tell(state("cancelled", 0, "late", event_ns=3))
+    assert orders.of("late") is not None, "who told of it looks at it"
+
+
 def test_orders_go_on_from_their_plain_values() -> None:
     orders = after(request(), fill(4, "f1"))
     restored = Orders(msgspec.msgpack.decode(msgspec.msgpack.encode(orders.rows)))
