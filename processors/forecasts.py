@@ -112,6 +112,9 @@ class Forecasts(Stage[ExpertWeight | VolatilityState | Prompt, Forecast]):
 
     def _answered(self, prompt: Prompt) -> Forecast:
         state = self._state_of(prompt)
+        for name in ("step_ms", "length_ms", "paths"):
+            if getattr(prompt, name) <= 0:
+                raise Rejected(f"{name}: {getattr(prompt, name)} is not positive")
         for name in ("start_ns", "step_ms", "length_ms"):
             unit = SECOND_NS if name == "start_ns" else 1_000
             if getattr(prompt, name) % unit:
@@ -131,7 +134,7 @@ class Forecasts(Stage[ExpertWeight | VolatilityState | Prompt, Forecast]):
         if packed is None:
             raise Rejected(f"state_ns: {prompt.state_ns} is none of the last {len(self.state.states)} states")
         state = msgspec.msgpack.decode(packed, type=VolatilityState)
-        if state.asset != prompt.asset:
+        if state.asset != prompt.asset or not state.asset:
             raise Rejected(f"asset: {prompt.asset!r} where the state is of {state.asset!r}")
         return state
 

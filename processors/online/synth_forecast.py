@@ -24,6 +24,7 @@ from processors.online.variance_paths import Variance, paths
 
 VERSION = "1"
 SECOND_NS = 1_000_000_000
+WIDEST_S = 1e10  # three hundred years: beyond, the first step's variance would not be finite
 EVEN = DayProfile().multipliers()
 
 
@@ -70,7 +71,7 @@ def recipe(
         ValueError: a price, variance or time that is none.
 
     """
-    if not 0.0 <= widened_s < np.inf:
+    if not 0.0 <= widened_s <= WIDEST_S:
         raise ValueError(f"widened_s: {widened_s} is no time")
     if not (0.0 < known.price < np.inf and 0.0 <= known.fast < np.inf and 0.0 <= known.slow < np.inf):
         raise ValueError(f"price, fast, slow: {known[:3]} are not a price and two variances")

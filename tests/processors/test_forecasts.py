@@ -113,14 +113,25 @@ def test_only_the_last_states_are_known():
         ({"asset": "ETH"}, "asset: 'ETH' where the state is of 'SOL'"),
         ({"step_ms": 7_000}, "step_ms: 7000 does not divide length_ms 3600000"),
         ({"step_ms": 500}, "step_ms: 500 is no whole number of seconds"),
+        ({"step_ms": 0}, "step_ms: 0 is not positive"),
+        ({"step_ms": -60_000}, "step_ms: -60000 is not positive"),
+        ({"length_ms": 0}, "length_ms: 0 is not positive"),
+        ({"paths": 0}, "paths: 0 is not positive"),
+        ({"paths": -5}, "paths: -5 is not positive"),
         ({"paths": 10**6}, "paths: 1000000 of 3600000 ms are more"),
         ({"digest": "00"}, "digest: the answer is not what comes of the state"),
         ({"widened_s": float("nan")}, "widened_s: nan is no time"),
+        ({"widened_s": 1e300}, "widened_s: 1e\\+300 is no time"),
     ],
 )
 def test_a_prompt_that_makes_no_sense_is_refused(changed, reason):
     with pytest.raises(Rejected, match=reason):
         made(state(), prompt(state().event_ns, START, **changed), schedule=False)
+
+
+def test_a_prompt_of_prices_that_are_no_assets_is_refused():
+    with pytest.raises(Rejected, match="asset: '' where the state is of ''"):
+        made(state(asset=""), prompt(state().event_ns, START, asset=""), schedule=False)
 
 
 def weight(expert, share, competition="1h"):

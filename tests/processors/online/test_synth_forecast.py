@@ -82,6 +82,7 @@ def test_what_is_old_widens_the_first_step():
         (KNOWN._replace(fast=-1.0), 0.0),
         (KNOWN._replace(slow=np.nan), 0.0),
         (KNOWN, -1),
+        (KNOWN, 1e300),
     ],
 )
 def test_what_is_no_price_variance_or_time_is_refused(known, age):
