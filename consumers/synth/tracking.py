@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.synth.state import MINUTE_NS, Kept, appended
+from consumers.synth.state import MINUTE_NS, Kept, Unusable, appended
 from processors.chain import EventChain
 from processors.online.synth_assets import Asset
 from processors.stage import name
@@ -30,12 +30,20 @@ def parameters(asset: Asset) -> str:
 
 
 class Tracking:
-    """The state; goes on from what a file kept of it."""
+    """The state; goes on from what a file kept of it.
+
+    Raises:
+        Unusable: the stages cannot go on from it.
+
+    """
 
     def __init__(self, asset: Asset, kept: Kept | None = None) -> None:
         self._kept = kept or Kept(asset.name, asset.source, parameters(asset), {}, {})
         self._chain = EventChain(STAGES, options(asset))
-        self._chain.restore(self._kept.chain)
+        try:
+            self._chain.restore(self._kept.chain)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # of stages that were otherwise once
+            raise Unusable(f"chain: {type(error).__name__}: {error}") from None
 
     @property
     def seen_ns(self) -> int:

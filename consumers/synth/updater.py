@@ -53,24 +53,26 @@ class Updater:
         """
         now_ns = self._clock()
         begin = first_minute(self._asset, self._begin_ns or now_ns)
-        tracking = self._tracking or self._opened(begin, now_ns)
-        fetched = self._place.fetch(tracking.seen_ns // MINUTE_NS or begin, now_ns)
+        tracking = self._tracking or self._opened(now_ns)
+        kept = [] if tracking.seen_ns else self._history(begin, now_ns // MINUTE_NS)
+        reached = kept[-1].event_ns if kept else tracking.seen_ns
+        fetched = self._place.fetch(reached // MINUTE_NS or begin, now_ns)
         if fetched.missing:
             log.warning("minutes missing", asset=self._asset.name, count=fetched.missing)
-        self._take(tracking, fetched.bars)
-        if fetched.bars:
+        self._tracking = None  # until the bars are saved: what could not be is opened, and fetched, again
+        new = [*kept, *fetched.bars]
+        self._take(tracking, new)
+        if new:
             save(self._folder, tracking.kept())
         self._tracking = tracking
-        return len(fetched.bars)
+        return len(new)
 
-    def _opened(self, begin: int, now_ns: int) -> Tracking:
+    def _opened(self, now_ns: int) -> Tracking:
         try:
             return Tracking(self._asset, load(self._folder, self._asset, now_ns, parameters(self._asset)))
         except Unusable as error:
             log.warning("state built from history", asset=self._asset.name, reason=str(error))
-        tracking = Tracking(self._asset)
-        self._take(tracking, self._history(begin, now_ns // MINUTE_NS))
-        return tracking
+            return Tracking(self._asset)
 
     def _take(self, tracking: Tracking, bars: Sequence[Bar]) -> None:
         for reason in tracking.take(bars):

@@ -124,6 +124,32 @@ def test_an_equity_is_built_from_five_days_where_the_venue_and_a_file_have_them(
     assert found.volatility_state.warm
 
 
+def test_a_file_that_reaches_to_now_is_enough_for_a_state(venue, tmp_path):
+    frame(0, WARM + 1, "BTCUSDT").write_parquet(tmp_path / "bars.parquet")
+    updater = updating(venue, tmp_path, Clock(WARM))
+    updater._updaters["BTC"]._history = functools.partial(kept_bars, BTC, tmp_path / "bars.parquet")
+    assert updater.once() == []
+    assert venue.requests == []
+    assert len(kept(tmp_path).bars) == WARM
+    assert kept(tmp_path).volatility_state.warm
+
+
+def test_what_could_not_be_saved_is_saved_when_it_can_be(venue, tmp_path):
+    folder, clock = tmp_path / "states", Clock(WARM)
+    updater = updating(venue, folder, clock)
+    updater.once()
+    place(folder, "BTC").rename(tmp_path / "BTC.msgpack")
+    folder.rmdir()
+    folder.write_text("in the way")
+    clock.minute += 1
+    assert updater.once() == ["BTC"]
+    folder.unlink()
+    folder.mkdir()
+    (tmp_path / "BTC.msgpack").rename(place(folder, "BTC"))
+    assert updater.once() == []
+    assert kept(folder) == made_from(WARM + 1, first=1)
+
+
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
@@ -219,6 +245,21 @@ def test_a_state_of_the_future_or_of_other_parameters_is_built_again(venue, tmp_
     save(tmp_path, msgspec.structs.replace(made_from(WARM), parameters="others"))
     updating(venue, tmp_path, Clock(WARM)).once()
     assert kept(tmp_path) == made_from(WARM, first=1)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        {"volatility_states": {BTC.source: {"variance": 7}}},
+        {"wide_bars": {BTC.source: {"window": 0}}},
+    ],
+)
+def test_a_state_of_stages_that_were_otherwise_is_built_again(venue, tmp_path, chain):
+    save(tmp_path, msgspec.structs.replace(made_from(WARM), chain=chain))
+    with capture_logs() as told:
+        assert updating(venue, tmp_path, Clock(WARM)).once() == []
+    assert kept(tmp_path) == made_from(WARM, first=1)
+    assert "chain: " in told[0]["reason"]
 
 
 def test_a_state_begins_at_the_day_that_is_asked_for(venue, tmp_path):
