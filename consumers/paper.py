@@ -126,8 +126,8 @@ class Paper(Stage[In, Out]):
         state = self.state
         out: list[Out] = []
         now = max(event.event_ns, state.now_ns)
-        if self._due() < now:
-            self._advance(now, out)
+        if self._due() < (until := now + isinstance(event, Mark)):  # it may tell of the next interval of funding
+            self._advance(until, out)
         state.now_ns = now
         if isinstance(event, Trade):
             self._trade(event, out)

@@ -6,12 +6,13 @@ import numpy as np
 
 from consumers.matching.resting import UNKNOWN
 
+MOST = 20  # levels of a side in a Book: behind so many there may be more, also where the venue tells no more
+
 
 class Visible:
     """Best levels first. What a taker takes is gone until the book is shown again.
 
-    ``levels`` are (price, size) pairs as in schemas/levels.py; ``known`` says how many levels the
-    side has in all.
+    Levels are (price, size) pairs as in schemas/levels.py; ``known`` says how many of the side are known in all.
 
     >>> from schemas.levels import packed
     >>> asks = Visible(False)
@@ -48,12 +49,12 @@ class Visible:
         return int.from_bytes(self.data[:8], "little") * self.price_factor
 
     def displayed(self, price: int) -> int:
-        """The size displayed at a price; UNKNOWN beyond the last level where more are known to be there."""
+        """The size displayed at a price; UNKNOWN beyond the last level where there may be more."""
         prices, sizes = self._read()
         if price in prices:
             return sizes[prices.index(price)]
         beyond = not prices or (price < prices[-1] if self.buy else price > prices[-1])
-        return UNKNOWN if beyond and self.known > len(prices) else 0
+        return UNKNOWN if beyond and (self.known > len(prices) or len(prices) >= MOST) else 0
 
     def within(self, limit: int) -> Iterator[tuple[int, int]]:
         """The levels up to a price, with what is left of each."""

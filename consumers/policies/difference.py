@@ -88,7 +88,7 @@ def _stays(order: Order, left: int, target: Target, grid: Grid, thresholds: Thre
     price = unscaled(order["price"], order["price_decimals"])
     off = abs(price - grid.price.number(target.price))
     worth = max(thresholds.ticks * grid.price.number(grid.price.step), thresholds.bps * BASIS_POINT * price)
-    near = off < worth * (1.0 - 1e-9)  # a difference of floats may fall just short of whole steps
+    near = not off or off < worth * (1.0 - 1e-9)  # a difference of floats may fall just short of whole steps
     full = left >= thresholds.refill_share * target.size
     lasting = not order["expires_ns"] or order["expires_ns"] - now_ns > thresholds.renew_ms * MILLISECOND
     return near and full and lasting

@@ -142,6 +142,13 @@ def test_a_level_beyond_what_is_visible_counts_as_ahead_once_it_is_in_sight() ->
     assert fills(after(whole, request(price=990), trade(990, 1))[1]) == [("a", 990, 1, "maker")]
 
 
+def test_behind_as_many_levels_as_a_book_has_there_may_be_more_whatever_the_venue_tells() -> None:
+    twenty = book([(1000 - place, 5) for place in range(20)], [(1002, 30)])
+    events = [twenty, request(price=980), book([(981, 1), (980, 20)], [(1002, 30)], 1)]
+    assert fills(after(*events, trade(980, 20))[1]) == []
+    assert fills(after(*events, trade(980, 21))[1]) == [("a", 980, 1, "maker")]
+
+
 def test_a_book_that_comes_to_an_order_fills_it_up_to_the_displayed_size() -> None:
     events = [BOOK, request(price=1001, size=10), book([(999, 5)], [(1000, 3), (1001, 4), (1002, 9)], 1)]
     assert fills(after(*events)[1]) == [("a", 1001, 3, "maker"), ("a", 1001, 4, "maker")]
@@ -391,6 +398,19 @@ def test_funding_is_paid_on_what_is_held_at_its_time() -> None:
     assert equity.funding == pytest.approx(0.01 * 120.0 * 0.3)
     assert equity.event_ns == START + 5 * MS
     assert after(*held, mark, Clock(START + 6 * MS), Funding(ETH, START + MS, START, 1, 1.0), options=by_marks)[1] == []
+
+
+def test_a_mark_of_the_next_interval_pays_the_one_that_has_ended_at_its_own_rate() -> None:
+    by_marks = PaperOptions(0.0, 0.0, funding="marks")
+    held = [BOOK, market_order(size=30), Mark(ETH, START, START, 120.0, 0.0, -0.01, START + 5 * MS)]
+    for at in (5, 7):
+        following = Mark(ETH, START + at * MS, START, 130.0, 0.0, 0.02, START + 10 * MS)
+        venue, (_, equity) = after(*held, following, options=by_marks)
+        assert isinstance(equity, Equity)
+        assert equity.funding == pytest.approx(0.01 * 120.0 * 0.3)
+        *_, equity = venue.on_event(Clock(START + 11 * MS))
+        assert isinstance(equity, Equity)
+        assert equity.funding == pytest.approx(0.01 * 120.0 * 0.3 - 0.02 * 130.0 * 0.3)
 
 
 def test_finer_decimals_of_book_or_request_change_no_order() -> None:

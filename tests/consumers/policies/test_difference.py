@@ -74,6 +74,12 @@ def test_a_price_is_near_below_the_greater_of_both_thresholds() -> None:
     assert plan(Target(1_015, 10), order(), bps=150.0).replace is not None
 
 
+def test_an_order_at_the_price_wanted_stays_whatever_the_thresholds() -> None:
+    assert plan(WANTED, order(), ticks=0) == NOTHING
+    assert plan(WANTED, order(price=10_000, price_decimals=2), ticks=0) == NOTHING
+    assert plan(Target(1_005, 10), order(), ticks=0).replace is not None
+
+
 def test_a_side_rests_after_a_change_but_an_order_that_must_go_goes() -> None:
     resting = {"every_ms": 500, "changed_ns": NOW - 400_000_000}
     assert plan(Target(1_005, 10), order(), **resting) == NOTHING
