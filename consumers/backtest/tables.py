@@ -3,7 +3,8 @@
 Books are known by columns named ``bid_price0`` or ``bid_price_0`` and so on, as the collector writes them
 (consumers/collector.py); trades by a price, a size and a side. What a column may be called stands in the tables below.
 Prices and sizes become whole numbers of the least number of decimals that holds all of them, and the market's steps,
-where nobody says them, the greatest that all of them are multiples of.
+where nobody says them, the greatest that all of them are multiples of. A row whose sides cross is a book that is not
+valid.
 """
 
 import re
@@ -120,7 +121,7 @@ class _Depth:
     def market(self, instrument: str, given: Steps) -> Market:
         price = given.price or self.prices.step / 10**self.prices.decimals
         size = given.size or self.sizes.step / 10**self.sizes.decimals
-        start = int(self.times[0])
+        start = int(self.times.min())
         base, _, quote = instrument.partition(":")[2].partition("-")
         return Market(
             instrument, start, start, "open", base or instrument, quote or "USD", "", price, size, given.least or size,
@@ -135,23 +136,23 @@ class _Depth:
         for row in order.tolist():
             event_ns, sequence = int(self.times[row]), int(self.sequences[row])
             bids, asks = self._side(0, row), self._side(1, row)
-            if not len(bids) or not len(asks):
-                continue
-            mid = (bids[0, 0] + asks[0, 0]) / 2.0
-            width = mid * DEPTH_BPS * 1e-4
-            bid_depth, ask_depth = (_notional(side, mid, width) / unit / size_unit for side in (bids, asks))
-            bid_size, ask_size = float(bids[:, 1].sum()), float(asks[:, 1].sum())
-            best = (*bids[0].tolist(), *asks[0].tolist())
+            valid = not (len(bids) and len(asks) and bids[0, 0] > asks[0, 0])
+            if not valid:
+                bids, asks = bids[:0], asks[:0]
+            bid_levels, ask_levels = (len(side) + (len(side) == self.count) for side in (bids, asks))  # it may be cut
+            mid = (bids[0, 0] + asks[0, 0]) / 2.0 if len(bids) and len(asks) else 0.0
+            bid_depth, ask_depth = (_notional(side, mid) / unit / size_unit for side in (bids, asks))
             yield Book(
-                instrument, event_ns, True, "", event_ns, sequence, decimals[0], decimals[1],
-                bids.astype("<i8").tobytes(), asks.astype("<i8").tobytes(), len(bids), len(asks),
-                (bid_size - ask_size) / (bid_size + ask_size), bid_depth, ask_depth, DEPTH_BPS,
+                instrument, event_ns, valid, "" if valid else "crossed", event_ns, sequence, decimals[0], decimals[1],
+                bids.astype("<i8").tobytes(), asks.astype("<i8").tobytes(), bid_levels, ask_levels,
+                _imbalance(float(bids[:, 1].sum()), float(asks[:, 1].sum())), bid_depth, ask_depth, DEPTH_BPS,
             )  # fmt: skip
+            best = tuple(number for side in (bids, asks) for number in (side[0].tolist() if len(side) else (0, 0)))
             if best != before:
                 before = best
                 yield Top(
-                    instrument, event_ns, True, event_ns, best[0] / unit, best[1] / size_unit, best[2] / unit,
-                    best[3] / size_unit, (best[1] - best[3]) / (best[1] + best[3]), sequence,
+                    instrument, event_ns, valid, event_ns, best[0] / unit, best[1] / size_unit, best[2] / unit,
+                    best[3] / size_unit, _imbalance(best[1], best[3]) if mid else 0.0, sequence,
                 )  # fmt: skip
 
     def _side(self, side: int, row: int) -> Ints:
@@ -159,10 +160,14 @@ class _Depth:
         return pairs[(pairs[:, 0] > 0) & (pairs[:, 1] > 0)]
 
 
-def _notional(side: Ints, mid: float, width: float) -> float:
-    """What a side holds within a distance of the mid, scaled by both units."""
-    near = side[np.abs(side[:, 0] - mid) <= width]
+def _notional(side: Ints, mid: float) -> float:
+    """What a side holds near the mid, scaled by both units."""
+    near = side[np.abs(side[:, 0] - mid) <= mid * DEPTH_BPS * 1e-4]
     return float((near[:, 0] * near[:, 1]).sum())
+
+
+def _imbalance(bid: float, ask: float) -> float:
+    return (bid - ask) / (bid + ask) if bid + ask else 0.0
 
 
 def _trades(frames: Sequence[pl.DataFrame], instrument: str, span: tuple[int, int]) -> Iterator[Trade]:
