@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from infra import durable
 from processors.online.synth_assets import Asset
+from processors.online.synth_forecast import EVEN, profile_of
 from schemas import Bar, VolatilityState
 
 FORMAT, VERSION = "synth state", 1
@@ -118,13 +119,28 @@ def load(folder: Path, asset: Asset, now_ns: int, parameters: str | None = None)
         for name, value in expected.items():
             if getattr(kept, name) != value:
                 raise Unusable(f"{name}: {getattr(kept, name)!r} where {value!r} was expected")
-        if max(kept.seen_ns, kept.latest.get("event_ns", 0)) > now_ns:
-            raise Unusable(f"latest.event_ns: {kept.seen_ns} lies in the future, it is {now_ns}")
+        state = kept.volatility_state
+        for name, half_life_s in half_lives_s(asset).items():
+            if state is not None and getattr(state, name) != half_life_s:
+                raise Unusable(f"latest.{name}: {getattr(state, name)} where {half_life_s} was expected")
+        if (seen_ns := max(kept.seen_ns, kept.latest.get("event_ns", 0))) > now_ns:
+            raise Unusable(f"latest.event_ns: {seen_ns} lies in the future, it is {now_ns}")
     except FileNotFoundError:
         raise Unusable(f"{path}: there is no state yet") from None
     except (OSError, Unusable) as error:
         raise Unusable(f"{path}: {error}") from None
     return kept
+
+
+def half_lives_s(asset: Asset) -> dict[str, float]:
+    """The half-lives of an asset's variances, as its VolatilityStates say them."""
+    day, hour = asset.day, asset.hour
+    return {
+        "fast_half_life_s": day.half_life_1m * 60.0,
+        "slow_half_life_s": day.half_life_5m * 300.0,
+        "hour_fast_half_life_s": hour.half_life_1m * 60.0,
+        "hour_slow_half_life_s": hour.half_life_5m * 300.0,
+    }
 
 
 def _decoded(data: bytes) -> Kept:
@@ -154,6 +170,11 @@ def _check(kept: Kept) -> None:
         return
     if state.instrument != kept.instrument:
         raise ValueError(f"latest.instrument: {state.instrument!r} where {kept.instrument!r} was expected")
-    for name in ("price", "fast", "slow"):
+    if not 0.0 < state.price < np.inf:
+        raise ValueError(f"latest.price: {state.price} is not a positive number")
+    for name in ("fast", "slow", "hour_fast", "hour_slow"):
         if not 0.0 <= (value := getattr(state, name)) < np.inf:
             raise ValueError(f"latest.{name}: {value} is negative or no number")
+    whole = len(state.profile) in {0, 4 * EVEN.size}
+    if not (whole and np.isfinite(profile := profile_of(state.profile)).all() and (profile >= 0.0).all()):
+        raise ValueError(f"latest.profile: {len(state.profile)} bytes are no multipliers of a day")

@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from consumers.synth.state import MINUTE_NS, Kept, save
+from consumers.synth.state import MINUTE_NS, Kept, half_lives_s, save
 from processors.online.synth_assets import ASSETS
 from schemas import VolatilityState
 
@@ -29,7 +29,8 @@ def state(asset="BTC", end_ns=NOW_NS, **changed):
     """The record; the fields that a schema has and no test cares for are zero."""
     zero = {str: "", bytes: b"", bool: False, float: 1.0, int: 1}
     fields = {name: zero[VolatilityState.__annotations__[name]] for name in VolatilityState.__struct_fields__}
-    return VolatilityState(**fields | FIELDS | {"instrument": ASSETS[asset].source, "event_ns": end_ns} | changed)
+    own = {"instrument": ASSETS[asset].source, "event_ns": end_ns, **half_lives_s(ASSETS[asset])}
+    return VolatilityState(**fields | FIELDS | own | changed)
 
 
 def kept(asset="BTC", end_ns=NOW_NS, rows=None, parameters="", **changed):

@@ -4,6 +4,7 @@ import hashlib
 import os
 
 import msgspec
+import numpy as np
 import pytest
 
 from consumers.synth import state as states
@@ -84,7 +85,14 @@ def latest(**fields):
         (lambda data: with_body(data, latest=7), r"body: .*latest"),
         (latest(price="high"), r"body: .*price"),
         (latest(price=float("nan")), "latest.price: nan"),
+        (latest(price=0.0), "latest.price: 0.0"),
         (latest(fast=-1e-9), "latest.fast: -1e-09"),
+        (latest(hour_slow=float("nan")), "latest.hour_slow: nan"),
+        (latest(profile=bytes(8)), "latest.profile: 8 bytes"),
+        (latest(profile=bytes(7)), "latest.profile: 7 bytes"),
+        (latest(profile=np.full(96, np.nan, "<f4").tobytes()), "latest.profile: 384 bytes"),
+        (latest(hour_fast_half_life_s=60.0), r"latest.hour_fast_half_life_s: 60.0 where 1170.0 was expected"),
+        (lambda data: with_body(data, latest=kept().latest | {"event_ns": NOW_NS + 7}), f"event_ns: {NOW_NS + 7} lies"),
         (lambda data: with_body(data, rows=bytes(7)), "body"),
         (lambda data: with_body(data, rows=(-bars()).tobytes()), "rows"),
         (lambda data: with_body(data, rows=bars()[::-1].tobytes()), "rows"),
