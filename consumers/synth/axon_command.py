@@ -1,6 +1,9 @@
 """``tidemill synth axon``: the miner for the subnet's validators, registered on its chain."""
 
+import functools
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +12,10 @@ import typer
 from consumers.synth.axon import LEAST_STAKE, Admission, Replies, axon
 from consumers.synth.miner import Miner
 from consumers.synth.serve_command import Publications, Publish, Stale, StaleAfter, StateDir, terms
-from consumers.synth.updater_command import stopped
+from consumers.synth.updater_command import Source, chosen, stopped
 from infra import logs, metrics
 from infra.errors import UserError
 from infra.settings import load_settings
-from processors.online.synth_assets import ASSETS
 
 SYNC_S = 300.0
 log = logs.logger(__name__)
@@ -43,6 +45,7 @@ def axon_(
     stale_after: StaleAfter = None,
     stale: Stale = None,
     publish: Publish = False,
+    source: Source = None,
 ) -> None:
     """Answer the subnet's validators; needs the extra `bittensor`, a registered hotkey and the chain."""
     settings = load_settings()
@@ -52,7 +55,7 @@ def axon_(
     except ImportError:
         raise UserError("bittensor is not installed; it comes with the extra `bittensor`") from None
     folder: Path = state_dir or settings.synth_state_dir
-    miner = Miner(folder, terms(settings, stale_after, stale), time.time_ns, ASSETS)
+    miner = Miner(folder, terms(settings, stale_after, stale), time.time_ns, chosen([], source or []))
     publications = Publications(settings, "validator") if publish else None
     subtensor = bittensor.Subtensor(network=network)
     metagraph = subtensor.metagraph(netuid)
@@ -65,9 +68,17 @@ def axon_(
     served.serve(netuid=netuid, subtensor=subtensor).start()
     try:
         with stopped() as stopping:
-            while not stopping.wait(SYNC_S):
-                metagraph.sync(subtensor=subtensor)
+            follow(functools.partial(metagraph.sync, subtensor=subtensor), stopping)
     finally:
         served.stop()
         if publications is not None:
             publications.close()
+
+
+def follow(sync: Callable[[], object], stopping: threading.Event, every_s: float = SYNC_S) -> None:
+    """Look at the chain from time to time until ``stopping`` is set; where it is away, what was last known counts."""
+    while not stopping.wait(every_s):
+        try:
+            sync()
+        except Exception as error:  # whatever the library's transport raises
+            log.warning("chain not read", reason=f"{type(error).__name__}: {error}")

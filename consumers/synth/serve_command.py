@@ -9,12 +9,12 @@ import uvicorn
 
 from consumers.synth.miner import Answer, Miner, Terms
 from consumers.synth.serving import Serving
+from consumers.synth.updater_command import Source, chosen
 from infra import logs, metrics
 from infra.errors import UserError
 from infra.publisher import Publisher, PublishError
 from infra.registry import codec
 from infra.settings import Settings, load_settings
-from processors.online.synth_assets import ASSETS
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 log = logs.logger(__name__)
@@ -79,6 +79,7 @@ def serve(
     stale: Stale = None,
     publish: Publish = False,
     origin: Origin = "http",
+    source: Source = None,
 ) -> None:
     """Answer requests for price paths from the states that `tidemill synth updater` keeps."""
     settings = load_settings()
@@ -87,7 +88,8 @@ def serve(
         raise UserError(f"--origin: {origin!r} is none of validator, http, cli")
     if host not in LOOPBACK:
         log.warning("listens beyond this machine, and asks nobody who they are", host=host)
-    miner = Miner(state_dir or settings.synth_state_dir, terms(settings, stale_after, stale), time.time_ns, ASSETS)
+    assets = chosen([], source or [])
+    miner = Miner(state_dir or settings.synth_state_dir, terms(settings, stale_after, stale), time.time_ns, assets)
     publications = Publications(settings, origin) if publish else None
     metrics.serve(settings)
     run(Serving(miner, publications), host, port)

@@ -3,13 +3,16 @@
 import asyncio
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumers.synth.axon import Admission, Replies, axon, refusal, stake
+from consumers.synth.axon_command import follow
 from consumers.synth.miner import Miner, Terms
 from consumers.synth.state import MINUTE_NS
 from infra.errors import UserError
@@ -17,6 +20,7 @@ from processors.online.synth_assets import ASSETS
 from processors.online.synth_response import Prompt, error_of
 from tests.consumers.synth.kept import put
 from tests.consumers.synth.served import INPUT, starting
+from tests.waiting import PATIENCE_S
 
 METAGRAPH = SimpleNamespace(
     hotkeys=["validator", "miner", "poor"], S=[100_000.0, 70_000.0, 10.0], validator_permit=[True, False, True]
@@ -48,6 +52,20 @@ def test_who_stakes_more_is_answered_first():
 def test_a_stake_that_is_none_is_refused():
     with pytest.raises(ValueError, match=r"least_stake: -1\.0"):
         Admission(least_stake=-1.0)
+
+
+def test_a_chain_that_is_away_does_not_end_the_miner():
+    stopping, outcomes = threading.Event(), iter([ConnectionError("no route"), TimeoutError(), None])
+
+    def sync():
+        if (outcome := next(outcomes)) is None:
+            stopping.set()
+        else:
+            raise outcome
+
+    with capture_logs() as told:
+        follow(sync, stopping, every_s=0.0)
+    assert [line["reason"] for line in told] == ["ConnectionError: no route", "TimeoutError: "]
 
 
 def replies(folder, told=None):
@@ -90,12 +108,12 @@ def free_port():
 
 def listening(port):
     """Wait until somebody does."""
-    until = time.monotonic() + 60.0
+    end = time.monotonic() + PATIENCE_S
     while True:
         try:
             return socket.create_connection(("127.0.0.1", port)).close()
         except OSError:
-            assert time.monotonic() < until
+            assert time.monotonic() < end
             time.sleep(0.05)
 
 

@@ -9,19 +9,22 @@ import time
 from datetime import UTC, datetime
 
 import httpx2
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from consumers.synth.command import app
-from consumers.synth.state import MINUTE_NS, load
+from consumers.synth.miner import Unanswered
+from consumers.synth.state import MINUTE_NS, load, save
 from consumers.synth.updater_command import held
 from infra.errors import UserError
 from processors.online.synth_assets import ASSETS
-from tests.consumers.synth.kept import put
+from tests.consumers.synth.kept import kept, put
 from tests.consumers.synth.made import MONDAY
 from tests.consumers.synth.venues import BINANCE, Minutes
 from tests.data import ROOT
 from tests.producers.history.server import Status, Venue, serve
+from tests.waiting import PATIENCE_S
 
 FRIDAY = "2026-04-24"
 
@@ -85,6 +88,18 @@ def test_a_folder_has_one_updater_at_a_time(tmp_path):
         updated("--state-dir", tmp_path, "--one-shot", "--asset", "BTC")
 
 
+def test_prices_from_elsewhere_are_answered_from_where_the_miner_is_told_so_too(tmp_path, monkeypatch):
+    made = kept(end_ns=time.time_ns() // MINUTE_NS * MINUTE_NS, instrument="pyth:BTC/USD")
+    save(tmp_path, msgspec.structs.replace(made, instrument="pyth:BTC/USD"))
+    served = []
+    monkeypatch.setattr("consumers.synth.serve_command.run", lambda serving, *_: served.append(serving))
+    for more in ([], ["--source", "BTC=pyth:BTC/USD"]):
+        assert CliRunner().invoke(app, ["serve", "--state-dir", str(tmp_path), *more]).exception is None
+    with pytest.raises(Unanswered, match="instrument: 'pyth:BTC/USD' where 'binance:BTCUSDT' was expected"):
+        served[0]._miner.price("BTC")
+    assert served[1]._miner.price("BTC") == 60_000.0
+
+
 def test_the_miner_answers_until_it_is_told_to_end(tmp_path):
     now_ns = time.time_ns() // MINUTE_NS * MINUTE_NS
     put(tmp_path, end_ns=now_ns)
@@ -96,10 +111,10 @@ def test_the_miner_answers_until_it_is_told_to_end(tmp_path):
             asked = {
                 "asset": "BTC", "start_time": start, "time_increment": 60, "time_length": 3_600, "num_simulations": 7,
             }  # fmt: skip
-            given = httpx2.post(url, content=json.dumps({"simulation_input": asked}), timeout=60.0)
+            given = httpx2.post(url, content=json.dumps({"simulation_input": asked}), timeout=PATIENCE_S)
             assert given.status_code == 200
             assert [len(path) for path in given.json()[2:]] == [61] * 7
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+            assert process.wait(PATIENCE_S) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
         finally:
             process.kill()
