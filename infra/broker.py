@@ -104,7 +104,8 @@ def partition_counts(settings: Settings, timeout_s: float = 10.0) -> dict[str, i
     try:
         found = admin(settings).list_topics(timeout=timeout_s).topics
     except KafkaException as error:
-        raise UserError(f"no Kafka broker answers at {settings.brokers}: {error.args[0].str()}") from None
+        todo = "start one with tidemill up, or set TIDEMILL_BROKERS"
+        raise UserError(f"no Kafka broker answers at {settings.brokers} ({error.args[0].str()}): {todo}") from None
     names = {full_name(settings, topic): topic for topic in TOPICS}
     return {names[name]: len(item.partitions) for name, item in found.items() if name in names and item.error is None}
 

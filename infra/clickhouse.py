@@ -5,6 +5,7 @@ has threads, so a process must not fork once it is open (start others with spawn
 the sink writes needs a server; ``tidemill status`` needs neither, it reads the topics.
 """
 
+import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from infra.errors import UserError
 from infra.settings import Settings
 
-__all__ = ["Client", "connect", "query"]
+__all__ = ["Client", "connect", "holder", "query"]
 
 EMBEDDED = "chdb"
 # A row and its repeats have the same event time, so they lie in one partition: FINAL need not look across them.
@@ -56,32 +57,40 @@ def query(client: Client, sql: str, parameters: Mapping[str, Any] | None = None)
 
 def _embedded(dsn: str) -> Client:
     folder = Path(urlsplit(dsn).path).resolve()
+    held = holder(folder)
+    if held is not None:
+        told = f"{held} has it open, and only one process can; end that one, or set TIDEMILL_CLICKHOUSE_DSN to a server"
+        raise UserError(f"cannot open the history in {folder}: {told}")
     try:
         return clickhouse_connect.get_client(dsn=dsn, settings=SETTINGS)
     except ImportError:
         raise UserError("the embedded history needs chdb: install it, or set TIDEMILL_CLICKHOUSE_DSN") from None
     except ClickHouseError as error:
-        raise UserError(f"cannot open the history in {folder}: {_why(folder, error)}") from None
+        raise UserError(f"cannot open the history in {folder}: {_why(error)}") from None
 
 
-def _why(folder: Path, error: ClickHouseError) -> str:
-    told = str(error)
-    if "already initialized with path" in told:
+def _why(error: ClickHouseError) -> str:
+    if "already initialized with path" in str(error):
         return "this process has another one open, and only one at a time is possible"
-    holder = _holder(folder / "status")
-    if holder is None:
-        return _first_line(error)
-    return f"{holder} has it open, and only one process can; end that one, or set TIDEMILL_CLICKHOUSE_DSN to a server"
+    return _first_line(error)
 
 
-def _holder(status: Path) -> str | None:
-    """The process named in a database's status file, if it lives; with its command where the system tells it."""
+def holder(folder: Path) -> str | None:
+    """The other process that has an embedded database open, with its command where the system tells it.
+
+    Its status file names it and is locked for as long as it lives. Asked first, because the engine would write an error
+    of its own to stderr.
+    """
     try:
-        number = int(status.read_text().splitlines()[0].removeprefix("PID: "))
-        os.kill(number, 0)  # only asks whether it is there
-    except PermissionError:
+        with (folder / "status").open() as status:
+            number = int(status.readline().removeprefix("PID: "))
+            if number == os.getpid():
+                return None
+            fcntl.flock(status, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None
+    except BlockingIOError:
         pass
-    except (OSError, IndexError, ValueError):
+    except (OSError, ValueError):
         return None
     try:
         command = Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from infra import jars
 from infra.broker import admin, full_name, partition_counts, partitions
-from infra.clickhouse import connect
+from infra.clickhouse import connect, holder
 from infra.errors import UserError
 from infra.registry import codec
 from infra.settings import Settings, load_settings
@@ -74,13 +74,18 @@ def examine() -> Iterator[Finding]:
     yield Finding(
         "settings", Verdict.ok, f"brokers {settings.brokers}, group {settings.group}, data in {settings.data_dir}"
     )
+    answers = True
     for part, look in PARTS.items():
+        if part == "topics" and not answers:
+            yield Finding(part, Verdict.warn, "not known without a broker")
+            continue
         try:
             yield look(part, settings)
         except UserError as error:
-            yield Finding(part, Verdict.fail, str(error), REMEDIES[part])
+            answers = answers and part != "broker"
+            yield Finding(part, Verdict.fail, str(error), REMEDIES.get(part, ""))
         except Exception as error:
-            yield Finding(part, Verdict.fail, f"{type(error).__name__}: {error}", REMEDIES[part])
+            yield Finding(part, Verdict.fail, f"{type(error).__name__}: {error}", REMEDIES.get(part, ""))
 
 
 def _of_python() -> Finding:
@@ -105,7 +110,12 @@ def _of_packages() -> Finding:
         if Version(version) not in wanted.specifier:
             wrong.append(f"{wanted.name} is {version}, wanted {wanted.specifier}")
     if wrong:
-        return Finding("packages", Verdict.fail, "; ".join(wrong), "install again from requirements.lock: make install")
+        return Finding(
+            "packages",
+            Verdict.fail,
+            "; ".join(wrong),
+            "install requirements.lock again: remove .venv, then make up or demo",
+        )
     return Finding("packages", Verdict.ok, f"{count} as pyproject.toml wants them")
 
 
@@ -167,10 +177,12 @@ def _of_registry(part: str, settings: Settings) -> Finding:
 
 def _of_history(part: str, settings: Settings) -> Finding:
     embedded = settings.clickhouse_dsn is None
-    there = (settings.data_dir / "history").exists()
-    if embedded and not there:
+    folder = settings.data_dir / "history"
+    if embedded and not folder.exists():
         _existing(settings.data_dir)
-        return Finding(part, Verdict.ok, f"embedded, will be made in {settings.data_dir / 'history'}")
+        return Finding(part, Verdict.ok, f"embedded, will be made in {folder}")
+    if embedded and (held := holder(folder)) is not None:
+        return Finding(part, Verdict.ok, f"embedded in {folder}, which {held} has open")
     client = connect(settings)
     try:
         version = client.command("SELECT version()")
@@ -217,10 +229,9 @@ PARTS: dict[str, Callable[[str, Settings], Finding]] = {
 REMEDIES = {
     "clock": "see that the data folder can be written to",
     "disk": "see that the data folder exists and can be written to",
-    "broker": "start one with tidemill up, or set TIDEMILL_BROKERS",
     "topics": "run tidemill topics",
     "registry": "start it, or unset TIDEMILL_SCHEMA_REGISTRY_URL",
-    "history": "end the process that holds it, or set TIDEMILL_CLICKHOUSE_DSN to a server",
+    "history": "see that TIDEMILL_CLICKHOUSE_DSN names a server that answers, or unset it for an embedded history",
     "local broker": "install Java 17 and Maven for tidemill up, or use a broker that runs elsewhere",
     "docker": "only docker-compose.yml needs it",
     "dashboards": "a dashboard does not build: run tidemill --debug dashboards",

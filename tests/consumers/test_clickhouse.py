@@ -27,6 +27,7 @@ from schemas.position import Position
 from tests.derived import batches
 from tests.history import batch
 from tests.streams import NOON, SECOND, quote, raw
+from tests.waiting import PATIENCE_S
 
 SERVER = "clickhouse/clickhouse-server:25.8"
 EXTREMES = {
@@ -241,7 +242,8 @@ def test_a_second_process_is_told_who_has_the_database(settings: Settings, sink:
         "from infra.clickhouse import connect; from infra.settings import load_settings; "
         f"connect(load_settings(env_file=None, data_dir={str(settings.data_dir)!r}))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert "DB::Exception" not in told.stderr + told.stdout
     last = told.stderr.strip().splitlines()[-1]
     assert "UserError: cannot open the history in" in last
     assert "has it open, and only one process can" in last

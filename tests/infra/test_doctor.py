@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,23 @@ def test_no_broker_fails_and_the_rest_is_looked_at(tmp_path: Path, monkeypatch: 
     found = {item["part"]: item["verdict"] for item in map(json.loads, told.output.splitlines())}
     assert told.exit_code == 1
     assert (found["broker"], found["python"], found["packages"], found["disk"]) == ("fail", "ok", "ok", "ok")
+    assert found["topics"] == "warn"  # the broker's failure is told once
+
+
+def test_a_history_that_a_sink_keeps_is_no_failure(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import sys; from infra.clickhouse import connect; from infra.settings import load_settings; "
+        f"client = connect(load_settings(env_file=None, data_dir={str(settings.data_dir)!r})); "
+        "print('open', flush=True); "
+        "sys.stdin.read()"
+    )
+    call = [sys.executable, "-c", code]
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sink:
+        assert sink.stdout is not None
+        assert sink.stdout.readline() == "open\n"
+        found = verdicts(monkeypatch, settings)["history"]
+    assert found.verdict is doctor.Verdict.ok
+    assert f"which process {sink.pid} " in found.found
 
 
 def test_a_wrong_setting_ends_the_examination_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
