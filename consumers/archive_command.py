@@ -25,7 +25,7 @@ ARCHIVE = "archive"  # folder under data_dir
 UNITS = ("B", "kB", "MB", "GB", "TB")
 ASKED = 100  # holes of a partition, the newest
 SHOWN = 5  # holes of a partition
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
+app = typer.Typer(no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
 
 Folder = Annotated[Path | None, typer.Option("--file", help="Folder of the archive (default: ours).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")]

@@ -80,11 +80,12 @@ def load(name: str, target: str) -> Any:
     """The command of a target; imports its module."""
     module, _, attribute = target.partition(":")
     found = getattr(importlib.import_module(module), attribute)
-    if not isinstance(found, typer.Typer):
+    if isinstance(found, typer.Typer):
+        command: Any = typer.main.get_group(found)  # completion is the whole program's, not a group's
+    else:
         single = typer.Typer(add_completion=False, rich_markup_mode="markdown", context_settings=HELP)
         single.command(name)(found)
-        found = single
-    command = typer.main.get_command(found)
+        command = typer.main.get_command(single)
     command.name = name
     return command
 

@@ -66,7 +66,7 @@ def show_map(
     ] = Form.table,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="The same as --as mermaid.")] = False,
     write: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=f"Write it between {BEGIN} and {END} in a Markdown file.")
+        Path | None, typer.Option(metavar="FILE", help=f"Write it between `{BEGIN}` and `{END}` in a Markdown file.")
     ] = None,
 ) -> None:
     """Show each topic with the file and line that makes it and who reads it."""

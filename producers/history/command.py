@@ -34,7 +34,7 @@ End = Annotated[str, typer.Option(help="Day to stop before; not given: now.")]
 Into = Annotated[str, typer.Option(help="history: write into ClickHouse, too.")]
 Workers = Annotated[int, typer.Option(min=1, max=32, help="Files and series at a time.")]
 Recheck = Annotated[bool, typer.Option("--recheck", help="Ask whether files were issued again, and fetch those.")]
-Via = Annotated[str, typer.Option(help="Ask for https://host/path at <via>/host/path, e.g. a caching proxy.")]
+Via = Annotated[str, typer.Option(help="Ask for https://host/path at `<via>/host/path`, e.g. a caching proxy.")]
 
 
 def backfill(

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from infra import cli
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent.parent
 TARGETS = {name: target for commands in cli.COMMANDS.values() for name, target in commands.items()}
@@ -21,7 +22,9 @@ HEAVY = ("faust", "torch", "chdb", "numba", "polars", "matplotlib", "confluent_k
 def tidemill(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     call = [sys.executable, "-m", "infra.cli", *arguments]
     environment = os.environ | {"COLUMNS": "120"} | variables
-    return subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        call, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
 
 
 @pytest.mark.parametrize(("name", "target"), TARGETS.items())
@@ -29,6 +32,16 @@ def test_every_command_loads_and_explains_itself(name: str, target: str) -> None
     command = cli.load(name, target)
     assert command.name == name
     assert (command.help or "").partition("\n")[0].strip() == cli.summary(target)
+
+
+@pytest.mark.parametrize("name", [name for name, target in TARGETS.items() if target.endswith(":app")])
+def test_completion_is_offered_by_the_program_and_by_no_group(name: str) -> None:
+    assert [option for parameter in cli.load(name, TARGETS[name]).params for option in parameter.opts] == []
+
+
+@pytest.mark.parametrize(("name", "shown"), [("map", "<!-- map:begin -->"), ("backfill", "<via>/host/path")])
+def test_what_stands_in_angle_brackets_is_shown(name: str, shown: str) -> None:
+    assert shown in " ".join(tidemill(name, "--help").stdout.replace("│", " ").split())
 
 
 def test_help_lists_every_command_and_the_exit_codes() -> None:
@@ -95,7 +108,7 @@ def test_control_c_ends_with_130() -> None:
     assert process.stderr.readline()  # it has begun, and has found nobody there
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert b"Traceback" not in errors
 
