@@ -19,6 +19,7 @@ from processors.online.synth_assets import Asset
 
 MINUTE_MS, MINUTE_NS = 60_000, 60_000_000_000
 PRICES = ("open", "high", "low", "close")
+SPAN = 15_778_080, 68_374_080  # minutes of the years 2000 to 2099: a time beyond is in another unit
 KINDS = {"binance": "klines_1m", "hyperliquid": "candles_1m", "pyth": "bars_1m"}  # of the back-fill, by feed
 
 
@@ -81,9 +82,26 @@ def _of_file(asset: Asset, file: Path) -> pl.DataFrame:
         frame = frame.filter(pl.col("width_ms") == MINUTE_MS)
     column = next((name for name in ("symbol", "instrument") if name in names), None)
     if column is not None:
-        frame = frame.filter(pl.col(column).map_elements(lambda text: is_of(asset, text), pl.Boolean))
-    minute = pl.col("ts") // MINUTE_MS if "ts" in names else pl.col("event_ns") // MINUTE_NS - 1
-    return frame.with_columns(minute=minute).select("minute", *(name for name in PRICES if name in names))
+        text = pl.col(column).cast(pl.String)
+        frame = frame.filter(text.map_elements(lambda text: is_of(asset, text), pl.Boolean))
+    prices = [name for name in PRICES if name in names]
+    if wrong := [name for name in prices if not frame.schema[name].is_numeric()]:
+        raise UserError(f"{file}: {wrong[0]}: {frame.schema[wrong[0]]} where numbers were expected")
+    return frame.select(_minutes(frame, file), *(pl.col(name).cast(pl.Float64) for name in prices))
+
+
+def _minutes(frame: pl.DataFrame, file: Path) -> pl.Series:
+    """The minute of each row."""
+    name, unit = ("ts", "ms") if "ts" in frame.columns else ("event_ns", "ns")
+    times = frame[name]
+    if not times.dtype.is_integer() or times.null_count():
+        raise UserError(
+            f"{file}: {name}: {times.dtype}, {times.null_count()} missing, where every row has whole {unit}"
+        )
+    minutes = (times // MINUTE_MS if name == "ts" else times // MINUTE_NS - 1).alias("minute")
+    if len(wrong := times.filter(~minutes.is_between(*SPAN))):
+        raise UserError(f"{file}: {name}: {wrong[0]} is no time in {unit}")
+    return minutes
 
 
 def is_of(asset: Asset, text: str) -> bool:

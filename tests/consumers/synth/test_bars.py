@@ -105,6 +105,41 @@ def test_files_without_bars_are_told_apart(tmp_path):
         read(BTC, tmp_path / "text.parquet", tmp_path)
 
 
+TS, CLOSE = pl.col("ts"), pl.col("close")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (pl.from_epoch(TS, "ms"), "ts: Datetime.* 0 missing, where every row has whole ms"),
+        (TS.cast(pl.Float64), "ts: Float64"),
+        (TS.cast(pl.String), "ts: String"),
+        (pl.when(TS > MONDAY * 60_000).then(TS), "ts: Int64, 1 missing"),
+        (TS * 1_000, f"ts: {MONDAY * 60_000_000} is no time in ms"),
+        (TS // 1_000, f"ts: {MONDAY * 60} is no time in ms"),
+        (CLOSE.cast(pl.String), "close: String where numbers were expected"),
+    ],
+)
+def test_a_column_of_another_type_or_unit_is_named(tmp_path, spoil, named):
+    file = saved(frame(minutes(1)).with_columns(spoil), tmp_path)
+    with pytest.raises(UserError, match=named) as told:
+        read(BTC, file, tmp_path)
+    assert str(file) in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "other", [pl.col("symbol").cast(pl.Categorical), CLOSE.cast(pl.Decimal(18, 6)), CLOSE.cast(pl.Float32)]
+)
+def test_columns_that_say_the_same_in_another_type_are_read(tmp_path, other):
+    found = read(BTC, saved(frame(minutes(1)).with_columns(other), tmp_path), tmp_path)
+    assert np.allclose(found.closes, minutes(1).closes, rtol=1e-6)
+
+
+def test_a_file_of_other_symbols_of_any_type_has_no_bars_of_it(tmp_path):
+    with pytest.raises(UserError, match="no bars of it"):
+        read(BTC, saved(frame(minutes(1)).with_columns(symbol=7), tmp_path), tmp_path)
+
+
 def test_the_truth_is_what_the_validator_makes_of_replies_with_holes():
     day = newest().competition("BTC", 86_400)
     for case in json.loads(recording("pyth/synth_benchmarks_grid_cases.json").read_text()):
