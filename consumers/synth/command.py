@@ -1,7 +1,7 @@
 """Command ``synth``: forecasts for the Synth subnet: kept up to date, served, scored offline, and fitted."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,7 +76,7 @@ def crps(
 ) -> None:
     """Forecast at the times of prompts from what was known then, and score what came, beside other forecasters."""
     first, console = day("--start-day", start_day), Console()
-    models = loaded(parameters, first) if parameters else {}
+    models = loaded(parameters, first, asset, competition) if parameters else {}
     for name in asset:
         found, rule = opened(name, bars, competition, rules)
         model = models.get(name, found.asset.model(rule.length_s))
@@ -128,7 +128,8 @@ def fit_(
         models[name] = kept._asdict()
     if out:
         until = datetime.fromtimestamp((first + num_days * DAY) * 60, UTC)
-        out.write_text(json.dumps({"fitted_before": until.isoformat(), "models": models}, indent=1) + "\n")
+        fitted = {"competition": competition, "fitted_before": until.isoformat(), "models": models}
+        out.write_text(json.dumps(fitted, indent=1) + "\n")
 
 
 @app.command()
@@ -187,7 +188,7 @@ def ruled(name: str, competition: str, rules: str) -> tuple[Asset, Competition]:
         raise UserError(f"--competition: {competition!r} is neither 24h nor 1h")
     try:
         asset: Asset = check(asset_named(name))
-        found: Rules = rules_on(datetime.fromisoformat(rules).date()) if rules else newest()
+        found: Rules = rules_on(date_of("--rules", rules)) if rules else newest()
         return asset, found.competition(name, LENGTHS[competition])
     except ValueError as error:
         raise UserError(str(error)) from None
@@ -229,16 +230,21 @@ def require(found: History, moments: list[Moment], first: int) -> None:
         )
 
 
-def loaded(place: Path, first: int) -> dict[str, Model]:
-    """Parameters by asset; refused where they were fitted on the days to score, or later ones."""
+def loaded(place: Path, first: int, names: list[str], competition: str) -> dict[str, Model]:
+    """Parameters of some assets; refused where they are of another competition or of the days to score, or later."""
     try:
         given = json.loads(place.read_text())
+        fitted_for = given["competition"]
         models = {name: Model(**values) for name, values in given["models"].items()}
         until = datetime.fromisoformat(given["fitted_before"])
         for name, model in models.items():
             check(ASSETS[name]._replace(day=model))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"--parameters: {place}: {type(error).__name__}: {error}") from None
+    if fitted_for != competition:
+        raise UserError(f"--parameters: {place}: competition: {fitted_for!r} where {competition!r} is scored")
+    if lacking := [name for name in names if name not in models]:
+        raise UserError(f"--parameters: {place}: models: none of {lacking[0]}, only of {', '.join(models)}")
     if first * 60 < until.timestamp():
         raise UserError(f"--start-day: before {until:%F}, up to which the parameters in {place} were fitted")
     return models
@@ -250,8 +256,13 @@ def day(option: str, text: str) -> int:
     >>> day("--start-day", "1970-01-02")
     1440
     """
+    return int(np.datetime64(date_of(option, text), "D").astype(int)) * DAY
+
+
+def date_of(option: str, text: str) -> date:
+    """A day as a date."""
     try:
-        return int(np.datetime64(datetime.fromisoformat(text).date(), "D").astype(int)) * DAY
+        return datetime.fromisoformat(text).date()
     except ValueError:
         raise UserError(f"{option}: {text!r} is not a day like 2026-04-09") from None
 

@@ -66,6 +66,7 @@ def test_fit_writes_what_crps_reads_for_later_days_only(bars, tmp_path):
         (("--asset", "DOGE"), "asset: 'DOGE'"),
         (("--asset", "XAU"), "asset: 'XAU' has no competition"),
         (("--rules", "2026-01-01"), "2026-01-01"),
+        (("--rules", "soon"), "--rules: 'soon' is not a day"),
         (("--bars", "absent.parquet"), "--bars"),
         (("--start-day", "2026-04-20"), "72 h"),
         (("--parameters", "absent.json"), "--parameters"),
@@ -74,6 +75,27 @@ def test_fit_writes_what_crps_reads_for_later_days_only(bars, tmp_path):
 def test_a_mistake_is_told_by_its_name(bars, arguments, named):
     with pytest.raises(UserError, match=named):
         scored(bars, *arguments)
+
+
+BEFORE = {"competition": "1h", "fitted_before": "2026-04-23T00:00:00+00:00"}
+MODEL = {"half_life_1m": 60.0, "half_life_5m": 288.0, "nu": 4.0, "blend": 480.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ([], "TypeError"),
+        (BEFORE | {"models": []}, "AttributeError"),
+        (BEFORE | {"models": {"BTC": MODEL | {"nu": 2.0}}}, "BTC: day.nu: 2.0"),
+        (BEFORE | {"models": {"ETH": MODEL}}, "models: none of BTC, only of ETH"),
+        (BEFORE | {"models": {"BTC": MODEL}, "competition": "24h"}, "competition: '24h' where '1h' is scored"),
+    ],
+)
+def test_parameters_that_are_none_or_of_something_else_are_refused(bars, tmp_path, given, named):
+    place = tmp_path / "parameters.json"
+    place.write_text(json.dumps(given))
+    with pytest.raises(UserError, match=f"--parameters: {place}: .*{named}"):
+        scored(bars, "--parameters", place)
 
 
 def test_rules_of_a_day_leave_out_what_came_later(bars):
