@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from infra.broker import ensure_topics
@@ -14,6 +15,10 @@ from infra.settings import PREFIX, Settings, load_settings
 from tests import brokers, data
 
 USED: list[str] = []
+
+# A slow machine is no fault of the code: examples have no deadline of their own, and may be slow to make.
+hypothesis.settings.register_profile("tidemill", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tidemill")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -109,4 +114,4 @@ def private_broker(tmp_path: Path) -> Iterator[LocalKafka]:
     own = LocalKafka(tmp_path / "kafka")
     own.start()
     yield own
-    own.stop()
+    own.kill()  # nobody will miss its data, and a proper end takes seconds

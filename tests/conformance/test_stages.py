@@ -164,7 +164,7 @@ def by_batches(
 
 
 @each_chain
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10_000),
     sizes=st.lists(st.sampled_from([1, 2, 3, 10, 100, 700]), min_size=1, max_size=7),

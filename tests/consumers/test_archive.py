@@ -52,7 +52,7 @@ def test_a_replay_of_the_archive_equals_one_of_the_records(tmp_path: Path) -> No
     assert "dead_letters 2" in want
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32))
 def test_batches_that_come_again_cut_elsewhere_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, seed: int

@@ -80,7 +80,7 @@ def at(record: Any, now: int) -> Any:
     return msgspec.structs.replace(record, event_ns=NOON + now * MILLISECOND)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**9), replace=st.booleans(), inventory=st.sampled_from((0.1, 0.13, 0.25)))
 def test_the_position_keeps_its_bounds_and_each_side_one_order(seed: int, replace: bool, inventory: float) -> None:
     chance = random.Random(seed)

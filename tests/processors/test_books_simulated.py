@@ -81,7 +81,7 @@ def told(stage: Books) -> Sides:
 
 
 @pytest.mark.parametrize("style", STYLES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 1 << 32), steps=STEPS)
 def test_a_valid_book_is_the_venues_and_an_invalid_one_is_never_late(style: str, seed: int, steps: list[str]) -> None:
     chance = random.Random(seed)
@@ -113,7 +113,7 @@ def test_a_valid_book_is_the_venues_and_an_invalid_one_is_never_late(style: str,
             assert [len(view.bids) // 2, len(view.asks) // 2] == [len(venue.levels(side, NEAR)) for side in (0, 1)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 1 << 32), cuts=st.sets(st.integers(0, 200), max_size=8), levels=st.sampled_from([100, 10_000])
 )

@@ -5,7 +5,7 @@ import urllib.parse
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from producers import frames
@@ -80,7 +80,6 @@ def test_a_recording_gives_each_match_once_with_the_takers_side() -> None:
     assert all(ours == theirs for ours, theirs in compared)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["seen", "dropped", "reconnect"]), max_size=60), st.booleans(), st.booleans())
 def test_nothing_is_lost_that_the_venue_offers_again(events: list[str], inclusive: bool, eager: bool) -> None:
     venue, session = Venue(inclusive), Session(CoinbaseMatches, ["ETH-USD"])

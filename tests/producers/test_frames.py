@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from producers import frames
@@ -38,7 +38,6 @@ def test_frames_come_back_with_the_ns_of_their_receipt(tmp_path: pathlib.Path, e
     assert [frame.decode() if isinstance(frame, bytes) else frame for frame, _ in back] == sent
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(ODD_FRAMES) | st.text(st.characters(codec="utf-8")), max_size=5))
 def test_junk_comes_back_as_the_junk_it_was(odd: list[str | bytes]) -> None:
     path = pathlib.Path(tempfile.mkdtemp()) / "junk.jsonl"

@@ -125,7 +125,7 @@ def check_whole(name: str, records: list[Record]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(suppress_health_check=[HealthCheck.data_too_large])
 @given(data=st.data())
 def test_bent_frames_are_refused_without_a_trace_or_give_whole_records(name: str, data: st.DataObject) -> None:
     lines = data.draw(st.sampled_from(recorded(name)))
@@ -151,7 +151,6 @@ def test_bent_frames_are_refused_without_a_trace_or_give_whole_records(name: str
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None)
 @given(frame=st.binary(max_size=200) | st.text(max_size=200))
 def test_arbitrary_frames_are_refused_in_a_declared_way(name: str, frame: str | bytes) -> None:
     found = outcome(FEEDS[name](), frame, 1_767_323_045_000_000_000)

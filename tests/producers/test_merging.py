@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.chains import Chains, connect, skips
@@ -51,7 +51,6 @@ def test_one_link_passes_as_it_is_repeats_included() -> None:
     assert merge.take(0, records) == records
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(1, 12)), max_size=40))
 def test_of_two_links_each_trade_comes_once_and_in_the_order_of_its_first_coming(events: list[tuple[int, int]]) -> None:
     seen = [number for number, _ in itertools.groupby(sorted({number for _, number in events}))]
@@ -62,7 +61,6 @@ def test_of_two_links_each_trade_comes_once_and_in_the_order_of_its_first_coming
     assert sorted(numbers) == seen
 
 
-@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(1, 30), st.lists(st.integers(0, 1), min_size=80, max_size=80), st.booleans())
 def test_trades_keep_the_order_of_their_ids_whichever_link_is_ahead(
     end: int, begin: int, turns: list[int], dies: bool
@@ -216,7 +214,6 @@ def runs(draw: st.DrawFn, begin: int, end: int) -> list[Depth]:
     return [snapshot(begin), *(delta(first, last) for first, last in zip(firsts, cuts, strict=True) if first <= last)]
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_the_chain_goes_on_over_the_end_of_a_link_wherever_the_other_stands(data: st.DataObject) -> None:
     old = data.draw(runs(data.draw(st.integers(0, 10)), data.draw(st.integers(20, 40))))

@@ -1,7 +1,7 @@
 """Items come out in the order of their ids, each once, with nothing lost that the venue offers again."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.feed import Repeated
@@ -104,7 +104,6 @@ def test_two_connections_pass_each_item_on_once() -> None:
         second.take(13, 13, 0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 5), st.integers(1, 4), st.randoms())
 def test_whatever_is_dropped_comes_out_once_and_in_order(dropped: list[bool], page: int, capacity: int, chance) -> None:  # type: ignore[no-untyped-def]
     refill = begun(0, page, capacity)

@@ -4,7 +4,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import EVERY_KEY, RECORDS, Record, Rejected
@@ -51,7 +51,7 @@ def records_of(table: str) -> st.SearchStrategy[Record]:
 
 
 ANY_RECORD = st.one_of([records_of(table) for table in RECORDS])
-EASY = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+EASY = settings(max_examples=60)
 
 
 def judged(values: list[bytes | None]) -> tuple[list[tuple[int, Record]], list[tuple[int, str]]]:

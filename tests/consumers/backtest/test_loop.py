@@ -40,7 +40,7 @@ def market(seed: int, count: int) -> Iterator[Record]:
 LATENCIES = st.sampled_from([0.0, 0.5, 5.0, 100.0])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), LATENCIES, LATENCIES)
 def test_fresh_stages_over_the_merged_log_give_the_same_byte_for_byte(seed: int, there: float, back: float) -> None:
     options = {"paper": PaperOptions(latency_in_ms=there, latency_out_ms=back)}

@@ -91,7 +91,7 @@ def timed(events: list[Record], gaps: list[int]) -> list[Any]:
 STREAMS = st.builds(timed, st.lists(EVENTS, max_size=40), st.lists(st.integers(0, 12), min_size=40, max_size=40))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STREAMS, OPTIONS)
 def test_nothing_trades_beyond_price_size_or_displayed_volume_and_nothing_gets_lost(
     events: list[Any], options: PaperOptions
@@ -113,7 +113,7 @@ def test_nothing_trades_beyond_price_size_or_displayed_volume_and_nothing_gets_l
         assert venue.state.exchange.account.cash == witness.cash
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STREAMS, OPTIONS, st.data())
 def test_a_restart_anywhere_changes_nothing(events: list[Any], options: PaperOptions, data: st.DataObject) -> None:
     venue, restarted = Paper(ETH, options), Paper(ETH, options)

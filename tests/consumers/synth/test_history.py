@@ -22,7 +22,7 @@ def holed(found, share=0.2):
     return Minutes(found.start, closes)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 2_879), st.sampled_from([BTC, TSLAX]))
 def test_what_is_cut_off_changes_nothing_before_it(cut, asset):
     whole = holed(minutes(2, MONDAY + 7))

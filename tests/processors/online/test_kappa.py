@@ -156,7 +156,7 @@ def test_the_window_forgets_what_is_older():
     assert sum(block["seconds"][ASK][-1] for block in late.blocks) <= 100.0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 99), st.lists(st.integers(1, 400), max_size=6), st.booleans())
 def test_streaming_equals_one_go_however_it_is_cut(seed, cuts, queue):
     events = list(flow(seed, 200, levels=50))

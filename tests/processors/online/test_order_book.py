@@ -27,7 +27,7 @@ def held(book: OrderBook, side: int) -> list[tuple[int, int]]:
     return [(abs(key), size) for key, size in zip(keys, sizes, strict=True)][::-1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     start=st.sets(st.integers(1, 250), max_size=250),
     changes=CHANGES,

@@ -50,7 +50,7 @@ def entries(step: Step) -> list[Entry]:
 LOGS = st.lists(st.lists(st.integers(0, 30), max_size=40), max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(logs=LOGS, seed=st.integers(0, 2**16), held=st.integers(0, 50))
 def test_the_steps_are_the_records_of_all_logs_in_order_of_time(logs: list[list[int]], seed: int, held: int) -> None:
     chance = random.Random(seed)
@@ -58,7 +58,7 @@ def test_the_steps_are_the_records_of_all_logs_in_order_of_time(logs: list[list[
     assert [entry for step in steps for entry in entries(step)] == by_hand(logs)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(logs=LOGS, seed=st.integers(0, 2**16), width=st.integers(1, 400))
 def test_slices_take_all_logs_on_together(logs: list[list[int]], seed: int, width: int) -> None:
     chance, before = random.Random(seed), 0

@@ -53,14 +53,14 @@ def test_derived_records_have_the_bytes_and_positions_of_a_chain_run_by_hand(eve
     assert {"buckets", "emas", "jump_losses", "calibrations", "gaps", "qualities", "dead_letters"} == set(made)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), st.integers(1, 900), st.booleans())
 def test_cuts_do_not_matter(seed: int, most: int, events: bool) -> None:
     stream = STREAM[:1_200]
     assert replayed(cut(stream, random.Random(seed), most=most), events) == replayed([whole(stream)])
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(st.integers(0, 2**32))
 def test_the_order_in_which_partitions_come_does_not_matter(seed: int) -> None:
     chance = random.Random(seed)
