@@ -5,7 +5,7 @@ taken as it stood when the live run told of a quote
 requests   by action; those with the same client id were the same decision
 fills      number, size, and the live ones that have a partner in the backtest: same side, within a second, each
 partner once
-profit     by its parts, both kept from fills alone and valued at the mids of the quotes
+profit     by its parts, both kept from fills alone and valued at the mids of the quotes; funding since the first Equity
 """
 
 import bisect
@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from consumers.backtest.accounting import Ledger
 from consumers.steps import unscaled
@@ -37,7 +39,7 @@ class Decisions:
     quotes: list[Quote] = field(default_factory=list)
     requests: list[OrderRequest] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
-    funding: float = 0.0
+    funding: list[float] = field(default_factory=list)  # as the first and the last Equity told it, since the start
 
     @classmethod
     def of(cls, records: Iterable[Record], strategy: str = "market_maker") -> "Decisions":
@@ -52,7 +54,7 @@ class Decisions:
     def take(self, record: Record, strategy: str = "market_maker") -> None:
         """Take a record; others than decisions are passed over."""
         if isinstance(record, Equity):
-            self.funding = record.funding
+            self.funding = [*self.funding[:1], record.funding]
         elif isinstance(record, Quote | OrderRequest | Fill) and record.strategy == strategy:
             if isinstance(record, Quote):
                 self.quotes.append(record)
@@ -63,9 +65,10 @@ class Decisions:
 
     def ledger(self) -> Ledger:
         """The account, kept from the fills and valued at the last mid that a quote told of."""
-        ledger = Ledger(funding=self.funding)
+        ledger = Ledger(funding=self.funding[-1] - self.funding[0] if self.funding else 0.0)
         for fill in self.fills:
-            ledger.fill(fill)
+            quote = _at(self.quotes, fill.event_ns)  # a gateway's fill names no mid
+            ledger.fill(replace(fill, mid=quote.mid) if quote is not None and not fill.mid else fill)
         mids = [quote.mid for quote in self.quotes if quote.mid]
         ledger.mid = mids[-1] if mids else 0.0
         return ledger

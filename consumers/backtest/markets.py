@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from msgspec.structs import replace
+
 from consumers.backtest import tables
 from consumers.backtest.tables import Steps
 from infra.errors import UserError
@@ -96,17 +98,26 @@ class Recorded:
 
 
 def with_market(records: Iterable[Record], given: Steps) -> Iterator[Record]:
-    """Records with a Market before the first book, unless one has come."""
+    """Records with a Market before the first book, unless one has come; with the steps that are given in every one."""
     told = False
     for record in records:
         if isinstance(record, Market):
             told = True
-            if given.price or given.size:
-                continue
-        if isinstance(record, Book) and record.valid and (not told or given.price or given.size):
+            yield _stepped(record, given)
+            continue
+        if isinstance(record, Book) and record.valid and not told:
+            told = True
             yield _market(record, given)
-            told, given = True, Steps()
         yield record
+
+
+def _stepped(market: Market, given: Steps) -> Market:
+    return replace(
+        market,
+        price_step=given.price or market.price_step,
+        size_step=given.size or market.size_step,
+        size_least=given.least or market.size_least,
+    )
 
 
 def _place(record: Record) -> tuple[int, int]:

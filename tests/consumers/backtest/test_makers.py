@@ -28,7 +28,7 @@ from processors.chain import EventChain
 from processors.stage import reads, stages, writes
 from schemas import Book, Market, OrderRequest, Quote, Record, Trade
 from schemas.codec import Codec
-from tests.consumers.maker import book, fill, requests
+from tests.consumers.maker import book, equity, fill, requests
 from tests.data import recording
 
 NAME = "hyperliquid:ETH-USD"
@@ -139,6 +139,21 @@ def test_other_strategies_decisions_are_left_out() -> None:
     (bid, *_) = requests([made for made in traded()[2] if isinstance(made, OrderRequest)])
     alien = msgspec.structs.replace(fill(bid, 1), strategy="another")
     assert Decisions.of([alien]).fills == []
+
+
+def test_a_run_that_began_before_is_judged_by_its_own_time_and_its_fills_by_the_quotes_mids() -> None:
+    (bid, *_) = requests([made for made in traded()[2] if isinstance(made, OrderRequest)])
+    (quote, *_) = [made for made in traded()[2] if isinstance(made, Quote) and made.quoting]
+    sold = msgspec.structs.replace(fill(bid, 10), side="sell", event_ns=quote.event_ns + 1)
+    unnamed = msgspec.structs.replace(sold, mid=0.0)
+    paid = [msgspec.structs.replace(equity(0.0), funding=funding) for funding in (-7.0, -7.5, -9.0)]
+    ledger, named = (Decisions.of([quote, *paid, one]).ledger() for one in (unnamed, sold))
+    price, size = (
+        number / 10**decimals for number, decimals in ((bid.price, bid.price_decimals), (10, bid.size_decimals))
+    )
+    assert ledger.funding == -2.0
+    assert ledger.spread == pytest.approx(size * (price - quote.mid))
+    assert named.spread == pytest.approx(size * (price - 3_000.5))
 
 
 def test_a_market_is_made_from_the_first_book_where_none_is_told() -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from consumers.backtest.markets import Recorded
+from consumers.backtest.markets import Recorded, with_market
 from consumers.backtest.tables import Steps
 from infra.errors import UserError
 from schemas import Book, Market, Top, Trade
+from tests.consumers.maker import book, market
 
 NAME = "extended:ETH-USD"
 START_S = 1_767_323_045
@@ -32,8 +33,8 @@ def test_frames_go_through_their_feed_and_the_book_stage(tmp_path: Path) -> None
     found = list(Recorded("frames", (frames(tmp_path / "x.jsonl"),), NAME).records())
     kinds = {type(record) for record in found}
     assert kinds == {Market, Trade, Book, Top}
-    (market,) = [record for record in found if isinstance(record, Market)]
-    assert market.price_step == 0.1
+    (told,) = [record for record in found if isinstance(record, Market)]
+    assert told.price_step == 0.1
     books = [record for record in found if isinstance(record, Book) and record.valid]
     assert len(books) == 20
     assert all(record.event_ns % 200_000_000 == 0 for record in books)
@@ -41,8 +42,19 @@ def test_frames_go_through_their_feed_and_the_book_stage(tmp_path: Path) -> None
 
 def test_steps_that_are_given_count(tmp_path: Path) -> None:
     found = Recorded("frames", (frames(tmp_path / "x.jsonl"),), NAME, Steps(0.5, 0.01, 0.02)).records()
-    (market,) = [record for record in found if isinstance(record, Market)]
-    assert (market.price_step, market.size_step, market.size_least) == (0.5, 0.01, 0.02)
+    (told,) = [record for record in found if isinstance(record, Market)]
+    assert (told.price_step, told.size_step, told.size_least) == (0.5, 0.01, 0.02)
+
+
+def test_steps_that_are_given_count_in_all_that_the_venue_tells_later() -> None:
+    venues = [market(step=0.5), market(60_000, step=0.5, status="halted")]
+    found = list(with_market([venues[0], book(), venues[1], book(61_000)], Steps(0.1, 0.0, 0.05)))
+    told = [record for record in found if isinstance(record, Market)]
+    assert [(one.price_step, one.size_step, one.size_least, one.status) for one in told] == [
+        (0.1, 0.01, 0.05, "open"),
+        (0.1, 0.01, 0.05, "halted"),
+    ]
+    assert list(with_market([book(), *venues], Steps()))[2:] == venues
 
 
 def test_an_interval_begins_with_its_start_and_ends_before_its_end(tmp_path: Path) -> None:
