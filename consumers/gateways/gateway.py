@@ -4,7 +4,8 @@ Rules:
 
 - Nothing is placed before a reconciliation after each connection of the account's stream.
 - The dead man's switch is armed before the first order and for as long as the gateway lives.
-- What begins to forbid placing also cancels every order.
+- What begins to forbid placing also cancels every order, again and again until it is gone: orders may be on their way
+  then, and the venue may not answer.
 - At the end every order is cancelled, and the switch taken back; it stays armed where an order may still come.
 """
 
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 
 from consumers.gateways.guard import Halts, Watch
 from consumers.gateways.lanes import Lanes
-from consumers.gateways.ledger import Ledger
-from consumers.gateways.reconciliation import reconcile
+from consumers.gateways.ledger import Ledger, ended
+from consumers.gateways.reconciliation import DOUBTFUL, reconcile
 from consumers.gateways.submission import Submission
 from consumers.gateways.venue import (
     Ambiguous,
@@ -31,10 +32,13 @@ from consumers.gateways.venue import (
     Update,
     Venue,
 )
+from consumers.orders import FINAL
 from infra import logs, metrics
 from schemas import EVERY_KEY, Control, OrderRequest, Record
 
-LONGEST_SKEW_NS = 3_600_000_000_000  # of the venue's clock
+SECOND = 1_000_000_000
+LONGEST_SKEW_NS = 3_600 * SECOND  # of the venue's clock
+AGAIN_S = 1.0
 log = logs.logger(__name__)
 
 
@@ -79,6 +83,9 @@ class Gateway:
         self._due = asyncio.Event()  # a reconciliation
         self._leaving = ""
         self._lapses: dict[str, str] = {}
+        self._strangers: list[str] = []
+        self._early: list[OrderRequest] = []  # came before the venue was open
+        self._arrived_ns = 0  # when no order of an earlier gateway can be on its way any more
         self._submission = Submission(
             venue, ledger, self._tell, self.forbids, self._due.set, options.orders_per_s, options.resolve_s
         )
@@ -96,13 +103,16 @@ class Gateway:
         """
         await self._venue.open()
         try:
-            await self._arm()
             for name in self.watch.allowed_s:
                 self.watch.saw(name, time.monotonic())
-            for scope in self._halts.by_scope:
-                await self._withdraw(scope)
+            await self._arm()
+            self._arrived_ns = time.time_ns() + int(self._options.resolve_s * SECOND)
             async with asyncio.TaskGroup() as tasks:
                 self._tasks, self._lanes = tasks, Lanes(self._submission.carry_out, tasks)
+                for scope in self._halts.by_scope:
+                    tasks.create_task(self._withdraw(scope))
+                for request in self._early:
+                    self._lanes.put(request)
                 for work in (self._follow, self._keep_armed, self._keep_reconciled, self._keep_watch):
                     tasks.create_task(work())
         except BaseExceptionGroup as group:
@@ -112,7 +122,11 @@ class Gateway:
 
     def request(self, request: OrderRequest) -> None:
         """Take a request."""
-        if request.instrument in self._instruments and self._lanes is not None:
+        if request.instrument not in self._instruments or self._leaving:
+            return
+        if self._lanes is None:
+            self._early.append(request)
+        else:
             self._lanes.put(request)
 
     def control(self, control: Control) -> None:
@@ -121,15 +135,19 @@ class Gateway:
             self._log.warning("a reset without a reason is none", scope=control.scope, by=control.by)
         if self._halts.take(control):
             self._log.warning(control.action, scope=control.scope, by=control.by, reason=control.reason)
-            if control.action == "halt" and self._tasks is not None:
+            if control.action == "halt" and self._tasks is not None and not self._leaving:
                 self._tasks.create_task(self._withdraw(control.scope))
 
     def forbids(self, instrument: str, strategy: str) -> str:
         """Why nothing may be placed; empty where it may."""
+        unsure = "" if self.ready.is_set() else "not reconciled with the venue yet"
+        return self._withdrawn(instrument, strategy) or unsure
+
+    def _withdrawn(self, instrument: str, strategy: str) -> str:
+        """Why no order may even stay; empty where it may."""
         halted = self._halts.reason(instrument, strategy, self._venue.name)
         lapsed = next(iter(self._lapses.values()), "")
-        unsure = "" if self.ready.is_set() else "not reconciled with the venue yet"
-        return self._leaving or halted or lapsed or unsure
+        return self._leaving or halted or lapsed
 
     # What the venue tells.
 
@@ -150,6 +168,9 @@ class Gateway:
                 self.ready.clear()
             case Told():
                 self._tell(self._ledger.tell(update))
+                order = self._ledger.of(update.instrument, update.client_id)
+                if order is not None and ended(order) and update.status not in FINAL:
+                    self._due.set()  # open after all
             case Traded():
                 self._tell(self._ledger.trade(update))
             case Held():
@@ -169,34 +190,53 @@ class Gateway:
             self._due.clear()
             try:
                 strangers = await reconcile(
-                    self._venue, self._ledger, self._instruments, self._submission.busy, self._tell, time.time_ns
-                )
+                    self._venue, self._ledger, self._instruments, self._submission.busy, self._tell, time.time_ns,
+                    self._arrived_ns,
+                )  # fmt: skip
             except (Ambiguous, Refused) as error:
                 self._log.warning("not reconciled", error=str(error))
-                await asyncio.sleep(1.0)
+                await self._submission.cancel_unwanted(self._withdrawn)
+                await asyncio.sleep(AGAIN_S)
                 continue
             if not told:  # an executor may begin with this gateway
                 told = True
                 now_ns = time.time_ns()
                 self._tell(self._ledger.position(name, now_ns, "reconciled") for name in sorted(self._instruments))
-            if strangers:
+            if strangers and strangers != self._strangers:
                 self._note(f"open orders that we know nothing of: {', '.join(strangers)}")
+            self._strangers = strangers
             if not self._due.is_set() and self.watch.seen_s.get("stream") == float("inf"):
                 self.ready.set()
+            if await self._submission.cancel_unwanted(self._withdrawn):
+                await asyncio.sleep(AGAIN_S)
+                continue
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._options.reconcile_s)
+                await asyncio.wait_for(self._due.wait(), self._rest_s())
+
+    def _rest_s(self) -> float:
+        """How long the books may rest: not beyond the time when what an earlier gateway had sent is there or lost."""
+        coming_s = (self._arrived_ns - time.time_ns()) / SECOND
+        awaited = any(
+            order["status"] in DOUBTFUL and order["client_id"] not in self._submission.busy
+            for _, order in self._ledger.live()
+        )
+        return min(self._options.reconcile_s, coming_s) if awaited and coming_s > 0.0 else self._options.reconcile_s
 
     async def _arm(self) -> None:
+        began_s = time.monotonic()  # the venue counts from when it hears of it, and may be slow to answer
         await self._venue.arm(self._options.countdown_s)
-        self.watch.saw("switch", time.monotonic())
+        self.watch.saw("switch", began_s)
 
     async def _keep_armed(self) -> None:
+        wait_s = every_s = self._options.countdown_s / 3
         while True:
-            await asyncio.sleep(self._options.countdown_s / 3)
+            await asyncio.sleep(wait_s)
             try:
                 await self._arm()
+                wait_s = every_s
             except (Ambiguous, Refused) as error:
                 self._log.warning("dead man's switch not armed", error=str(error))
+                wait_s = min(AGAIN_S, every_s)
 
     async def _keep_watch(self) -> None:
         while True:
@@ -206,7 +246,8 @@ class Gateway:
             self._lapses = lapses
             if begun:
                 self._note(f"nothing is placed: {'; '.join(begun)}")
-                await self._withdraw(EVERY_KEY)
+                assert self._tasks is not None
+                self._tasks.create_task(self._withdraw(EVERY_KEY))
             if mended:
                 self._note(f"back again: {', '.join(mended)}")
                 self._due.set()
@@ -218,18 +259,17 @@ class Gateway:
         self._publish(Control(time.time_ns(), self._venue.name, "note", f"gateway {self._venue.name}", text))
 
     async def _withdraw(self, scope: str) -> None:
-        """Cancel the orders of a scope; where the venue does not answer, its dead man's switch will."""
+        """Cancel the orders of a scope."""
         try:
             if scope in (EVERY_KEY, self._venue.name):
                 await self._venue.cancel_all()
             elif scope in self._instruments:
                 await self._venue.cancel_all(scope)
             else:
-                for instrument, order in self._ledger.live():
-                    if order["strategy"] == scope:
-                        await self._submission.cancel(instrument, order["client_id"])
+                await self._submission.cancel_unwanted(self._withdrawn)
         except (Ambiguous, Refused) as error:
-            self._log.error("orders not cancelled; the dead man's switch is to do it", scope=scope, error=str(error))
+            self._log.error("orders not cancelled; tried again", scope=scope, error=str(error))
+        self._due.set()
 
     async def _leave(self) -> None:
         """Cancel everything, see that nothing is left, and take the switch back."""
@@ -248,7 +288,7 @@ class Gateway:
                 self._log.error("orders left; the dead man's switch is to cancel them", orders=len(left))
                 return
             await reconcile(
-                self._venue, self._ledger, self._instruments, (), self._tell, time.time_ns, grace_ns=-LONGEST_SKEW_NS
+                self._venue, self._ledger, self._instruments, (), self._tell, time.time_ns, 0, -LONGEST_SKEW_NS
             )
             if coming:
                 self._log.warning("an order was on its way: the dead man's switch stays armed")

@@ -18,23 +18,31 @@ from consumers.orders import FINAL, Order, Orders
 from schemas import Equity, Fill, NetPosition, OrderRequest, OrderState, Record
 from schemas.levels import scaled
 
-REMEMBERED = 200_000  # ids of orders, trades and payments, and words on orders
+REMEMBERED = 200_000  # ids of orders, trades and payments
 
 
 class Seen:
-    """The last ids that came."""
+    """The last ids that came, and what each stands for."""
 
     def __init__(self) -> None:
-        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._ids: OrderedDict[str, str] = OrderedDict()
 
-    def add(self, name: str) -> bool:
+    def add(self, name: str, meaning: str = "") -> bool:
         """Whether it is new; it is known from now on."""
-        if name in self._ids:
+        return name not in self._ids and self.becomes(name, meaning)
+
+    def becomes(self, name: str, meaning: str) -> bool:
+        """Whether an id stood for something else, or is new; it stands for this from now on."""
+        if self._ids.get(name) == meaning:
             return False
-        self._ids[name] = None
+        self._ids[name] = meaning
         if len(self._ids) > REMEMBERED:
             self._ids.popitem(last=False)
         return True
+
+    def of(self, name: str) -> str:
+        """What an id stands for; empty where it is not known."""
+        return self._ids.get(name, "")
 
 
 class Ledger:
@@ -43,9 +51,12 @@ class Ledger:
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
         self._orders: dict[str, Orders] = {}
-        self._asked, self._words, self._trades, self._payments = Seen(), Seen(), Seen(), Seen()
-        self._by_venue_id: dict[str, Order] = {}
-        self._waiting: list[Traded] = []
+        self._trades, self._payments = Seen(), Seen()
+        self._words = Seen()  # the last on each order
+        self._asked = Seen()  # client ids, for the strategy
+        self._named = Seen()  # the venue's ids of orders, for the client id
+        self.waiting: list[Traded] = []  # trades of an order that is not known yet
+        self.going: set[str] = set()  # orders that were asked to be cancelled, and have not ended
         self.holdings: dict[str, Holding] = {}
         self.funds = Funds(Decimal(), 0)
         self.from_ns = 0  # trades and payments before it are in the books
@@ -64,11 +75,16 @@ class Ledger:
         return self.orders(instrument).of(client_id)
 
     def ask(self, request: OrderRequest) -> bool:
-        """Take down a request; False where its order was asked for before."""
-        if request.action in ("place", "replace") and not self._asked.add(request.client_id):
-            return False
-        self.orders(request.instrument).ask(request)
-        return True
+        """Take down a request; False where it asks for nothing that was not asked for before."""
+        orders = self.orders(request.instrument)
+        if request.action in ("place", "replace"):
+            new = self._asked.add(request.client_id, request.strategy)
+            return new and orders.ask(request)
+        named = {request.client_id} if request.action == "cancel" else set(orders.rows)
+        going = {order["client_id"] for order in orders.live()} & named - self.going
+        self.going |= going
+        orders.ask(request)
+        return bool(going)
 
     def tell(self, told: Told) -> list[Record]:
         """Take the venue's word on an order; its state where that is news, and the trades that waited for it."""
@@ -77,38 +93,38 @@ class Ledger:
             told = told._replace(event_ns=max(told.event_ns, order["changed_ns"]))
         state = self.state(told)
         self.orders(told.instrument).tell(state)
-        order = self.of(told.instrument, told.client_id)
-        if order is None or order["status"] != told.status:
-            return []  # it came late, or was forgotten
         if told.venue_id:
-            self._by_venue_id[told.venue_id] = order
-        word = f"{told.client_id} {told.status} {order['filled']} {told.venue_id}"
-        return [*([state] if self._words.add(word) else []), *self._settle()]
+            self._named.add(told.venue_id, told.client_id)
+        order = self.of(told.instrument, told.client_id)
+        if order is None or ended(order):
+            self.going.discard(told.client_id)
+        if order is None or order["status"] != told.status:
+            return self._settle()  # it came late, or was forgotten
+        word = f"{told.status} {order['filled']} {told.venue_id}"
+        return [*([state] if self._words.becomes(told.client_id, word) else []), *self._settle()]
 
     def state(self, told: Told) -> OrderState:
         """The venue's word as a record."""
         decimals = self._venue.decimals(told.instrument)
         price = scaled([f"{told.price:f}"], decimals[0])
         sizes = scaled([f"{told.size:f}", f"{min(told.filled, told.size):f}"], decimals[1])
-        order = self.of(told.instrument, told.client_id)
         return OrderState(
-            told.instrument, told.event_ns, order["strategy"] if order is not None else "", self._venue.name,
-            told.client_id, told.venue_id, told.status, told.side, price.numbers[0],
-            sizes.numbers[0], sizes.numbers[1], price.decimals,
+            told.instrument, told.event_ns, self._asked.of(told.client_id), self._venue.name, told.client_id,
+            told.venue_id, told.status, told.side, price.numbers[0], sizes.numbers[0], sizes.numbers[1], price.decimals,
             sizes.decimals, told.post_only, told.reduce_only, told.expires_ns, told.reason,
         )  # fmt: skip
 
     def trade(self, traded: Traded) -> list[Record]:
         """Take a trade: a Fill, and what it makes of the position; nothing where it was known, or has to wait."""
-        client_id = traded.client_id or self._named(traded.venue_id)
+        client_id = traded.client_id or self._named.of(traded.venue_id)
         if not client_id:
-            self._waiting.append(traded)
+            self.waiting.append(traded)
             return []
         return self._filled(traded._replace(client_id=client_id))
 
     def drain(self) -> list[Record]:
         """Tell the trades that still wait as nobody's."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         return [record for traded in waiting for record in self._filled(traded)]
 
     def hold(self, held: Held) -> None:
@@ -159,18 +175,28 @@ class Ledger:
         )  # fmt: skip
 
     def recall(self, records: Iterable[Record]) -> None:
-        """Take back up what an earlier gateway wrote, in the order in which it was written."""
+        """Take back up what an earlier gateway wrote, in the order in which it was written.
+
+        What another venue has answered is no order of this one; its id is asked for.
+        """
+        records = list(records)
+        others = {each.client_id for each in records if isinstance(each, OrderState) and each.venue != self._venue.name}
         for record in records:
             if isinstance(record, OrderRequest):
-                self.ask(record)
+                if record.client_id in others:
+                    self._asked.add(record.client_id, record.strategy)
+                else:
+                    self.ask(record)
             elif getattr(record, "venue", "") != self._venue.name:
                 continue
             elif isinstance(record, OrderState):
-                self._asked.add(record.client_id)
+                self._asked.add(record.client_id, record.strategy)
                 self.orders(record.instrument).tell(record)
+                if record.venue_id:
+                    self._named.add(record.venue_id, record.client_id)
                 order = self.of(record.instrument, record.client_id)
-                if order is not None and record.venue_id:
-                    self._by_venue_id[record.venue_id] = order
+                if order is None or ended(order):
+                    self.going.discard(record.client_id)
             elif isinstance(record, Fill):
                 self._trades.add(record.fill_id)
                 self.orders(record.instrument).fill(record)
@@ -182,13 +208,9 @@ class Ledger:
                 holding.realised = Decimal(repr(record.realised))
                 holding.fees, holding.funding = Decimal(repr(record.fees)), Decimal(repr(record.funding))
 
-    def _named(self, venue_id: str) -> str:
-        order = self._by_venue_id.get(venue_id)
-        return order["client_id"] if order is not None else ""
-
     def _settle(self) -> list[Record]:
         """The trades that waited for an order which is known now."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         return [record for traded in waiting for record in self.trade(traded)]
 
     def _filled(self, traded: Traded) -> list[Record]:
@@ -199,9 +221,9 @@ class Ledger:
         order = self.of(instrument, traded.client_id)
         price, size = scaled([f"{traded.price:f}"], decimals[0]), scaled([f"{traded.size:f}"], decimals[1])
         fill = Fill(
-            instrument, traded.event_ns, order["strategy"] if order is not None else "", self._venue.name,
-            traded.client_id, traded.venue_id, traded.fill_id, traded.side, price.numbers[0], size.numbers[0],
-            price.decimals, size.decimals, float(traded.fee), "maker" if traded.maker else "taker", 0.0,
+            instrument, traded.event_ns, self._asked.of(traded.client_id), self._venue.name, traded.client_id,
+            traded.venue_id, traded.fill_id, traded.side, price.numbers[0], size.numbers[0], price.decimals,
+            size.decimals, float(traded.fee), "maker" if traded.maker else "taker", 0.0,
         )  # fmt: skip
         if traded.client_id:
             self.orders(instrument).fill(fill)

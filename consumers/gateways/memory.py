@@ -27,7 +27,7 @@ def halts_in_force(settings: Settings, codec: Codec) -> Halts:
 
 
 def recalled(settings: Settings, codec: Codec, venue: str, instruments: Iterable[str], now_ns: int) -> list[Record]:
-    """What was written of some instruments, in an order that a ledger can take up: the newest accounts, then orders.
+    """What was written of some instruments: the newest accounts, then orders and their fills as they were written.
 
     Raises:
         UserError: the paper venue answers these requests.
@@ -43,16 +43,16 @@ def recalled(settings: Settings, codec: Codec, venue: str, instruments: Iterable
     start = min([now_ns - ORDERS_NS, *(stamp - OVERLAP_NS for stamp in told_ns)])
     kinds: tuple[type[Record], ...] = OrderRequest, OrderState, Fill
     orders = [
-        received.record
+        (received.times.produced_ns if received.times is not None else received.record.event_ns, received.record)
         for received in read(settings, codec, kinds, start=start, to_end=True)
         if getattr(received.record, "instrument", "") in ours
     ]
-    for record in orders:
+    for _, record in orders:
         if isinstance(record, OrderState) and record.venue == "paper" and now_ns - record.event_ns < PAPER_NS:
             raise UserError(
                 f"the paper venue answers the requests for {record.instrument}: stop it before trading live"
             )
-    return [*newest.values(), *sorted(orders, key=lambda record: kinds.index(type(record)))]
+    return [*newest.values(), *(record for _, record in sorted(orders, key=lambda order: order[0]))]
 
 
 def restored(settings: Settings, codec: Codec, ledger: Ledger, venue: str, instruments: Iterable[str]) -> None:

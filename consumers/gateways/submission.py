@@ -3,8 +3,10 @@
 - An order is sent once. Where nobody knows what became of it, the venue is asked for it by our id until it is found,
   or until it cannot come any more: then it is told as rejected. It is never sent again.
 - A request that is too old by our clock, or that comes while nothing may be placed, is told as rejected and counted;
-  one that came before is only counted. A cancel is always carried out.
-- What forbids placing is looked at again after an order was placed: it may have come meanwhile.
+  one that came before is only counted. A cancel is always carried out, but for one that is too old and asks for nothing
+  new: of an order that has ended, that nobody knows, or that was asked to go before.
+- What forbids placing, and what was asked to go, is looked at again after an order was placed or found: it may have
+  come meanwhile.
 """
 
 import asyncio
@@ -58,12 +60,13 @@ class Submission:
         try:
             if request.action in ("place", "replace"):
                 await self._order(request)
-            elif request.action == "cancel":
-                self._ledger.ask(request)
-                await self.cancel(request.instrument, request.client_id)
-            elif request.action == "cancel_all":
-                self._ledger.ask(request)
-                await self._venue.cancel_all(request.instrument)
+            elif request.action in ("cancel", "cancel_all"):
+                if not self._ledger.ask(request) and time.time_ns() > request.valid_until_ns:
+                    self._count("stale")
+                elif request.action == "cancel":
+                    await self.cancel(request.instrument, request.client_id)
+                else:
+                    await self._venue.cancel_all(request.instrument)
             else:
                 self._log.error("unknown action", action=request.action, client_id=request.client_id)
         except (Ambiguous, Refused) as error:
@@ -80,15 +83,18 @@ class Submission:
 
     async def _try(self, request: OrderRequest) -> bool:
         """Whether it is still to be found out what became of the order."""
-        with contextlib.suppress(TimeoutError):  # too many orders: it may be too old before its turn comes
+        in_turn = True
+        try:  # too many orders: it may be too old before its turn comes
             left_s = (request.valid_until_ns - time.time_ns()) / 1e9
             await asyncio.wait_for(self._rate.acquire(), max(left_s, 0.0))
+        except TimeoutError:
+            in_turn = False
         now_ns = time.time_ns()
-        if now_ns > request.valid_until_ns:
-            late_s = (now_ns - request.valid_until_ns) / 1e9
+        if now_ns > request.valid_until_ns or not in_turn:
+            late_s = max((now_ns - request.valid_until_ns) / 1e9, 0.0)
             self._reject(asked(request, now_ns), f"stale: {late_s:.3f} s too late", "stale")
             return False
-        if reason := self._forbids(request.instrument, request.strategy):
+        if reason := self._unwanted(request):
             self._reject(asked(request, now_ns), reason, "forbidden")
             return False
         try:
@@ -107,19 +113,31 @@ class Submission:
         except Ambiguous as doubt:
             self._count("unknown")
             self._log.warning("nobody knows of an order", client_id=request.client_id, error=str(doubt))
+            order = self._ledger.of(request.instrument, request.client_id)
+            if order is None or order["status"] != "requested":  # the stream has told of it already
+                await self._take_back(request)
+                return False
             unknown = prepared.told._replace(status="unknown", reason=str(doubt), event_ns=time.time_ns())
             self._tell(self._ledger.tell(unknown))
-            task = asyncio.create_task(self._resolve(prepared))
+            task = asyncio.create_task(self._resolve(request, prepared))
             self._resolving.add(task)
             task.add_done_callback(self._resolving.discard)
             return True
         self._count("placed")
         self._tell(self._ledger.tell(prepared.told._replace(venue_id=venue_id, event_ns=time.time_ns())))
-        if self._forbids(request.instrument, request.strategy):
-            await self.cancel(request.instrument, request.client_id)
+        await self._take_back(request)
         return False
 
-    async def _resolve(self, prepared: Prepared) -> None:
+    async def _take_back(self, request: OrderRequest) -> None:
+        if self._unwanted(request):
+            await self.cancel(request.instrument, request.client_id)
+
+    def _unwanted(self, request: OrderRequest) -> str:
+        """Why an order should not be there; empty where it may."""
+        going = "asked to be cancelled before it was sent" if request.client_id in self._ledger.going else ""
+        return self._forbids(request.instrument, request.strategy) or going
+
+    async def _resolve(self, request: OrderRequest, prepared: Prepared) -> None:
         """Ask for an order until it is found, or can no longer come."""
         told, wait_s, until_s = prepared.told, 0.2, time.monotonic() + self._resolve_s
         try:
@@ -137,9 +155,10 @@ class Submission:
                 wait_s = min(2.0 * wait_s, 2.0)
         finally:
             self.busy.discard(told.client_id)
-        if self._forbids(told.instrument, ""):
-            with contextlib.suppress(Ambiguous, Refused):
-                await self.cancel(told.instrument, told.client_id)
+        try:
+            await self._take_back(request)
+        except (Ambiguous, Refused):
+            self._doubt()
 
     async def cancel(self, instrument: str, client_id: str) -> None:
         """Cancel an order, unless it has ended.
@@ -160,6 +179,26 @@ class Submission:
             if found is not None:
                 self._tell(self._ledger.tell(found))
             self._doubt()
+
+    async def cancel_unwanted(self, withdrawn: Callable[[str, str], str]) -> bool:
+        """Cancel each open order of ours that may not stay, or was asked to go; whether there was one.
+
+        ``withdrawn`` says why the orders of an instrument and a strategy may not stay. One that is on its way is looked
+        at when it has arrived.
+        """
+        unwanted = [
+            (instrument, order["client_id"])
+            for instrument, order in self._ledger.live()
+            if order["strategy"]
+            and order["client_id"] not in self.busy
+            and (order["client_id"] in self._ledger.going or withdrawn(instrument, order["strategy"]))
+        ]
+        for instrument, client_id in unwanted:
+            try:
+                await self.cancel(instrument, client_id)
+            except (Ambiguous, Refused) as error:
+                self._log.error("order not cancelled; tried again", client_id=client_id, error=str(error))
+        return bool(unwanted)
 
     def _reject(self, told: Told, reason: str, outcome: str) -> None:
         self._count(outcome)

@@ -4,6 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import cast
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +76,44 @@ def test_what_an_earlier_gateway_wrote_is_taken_up_again() -> None:
     assert after.holding(INSTRUMENT) == before.holding(INSTRUMENT)
     assert after.trade(TRADE) == []
     assert [order["filled"] for _, order in after.live()] == [40]
+
+
+def test_an_order_of_long_ago_keeps_its_strategy() -> None:
+    books = ledger()
+    books.ask(ask("id-1"))
+    books.tell(TOLD)
+    books.tell(TOLD._replace(status="cancelled"))
+    for number in range(100):
+        books.ask(ask(f"other-{number}"))
+        books.tell(TOLD._replace(client_id=f"other-{number}", venue_id=f"v{number}", status="cancelled"))
+    fill, *_ = books.trade(TRADE)
+    assert isinstance(fill, Fill)
+    assert (fill.client_id, fill.strategy) == ("id-1", "maker")
+
+
+def test_a_trade_of_an_order_that_was_told_as_rejected_is_its_own() -> None:
+    books = ledger()
+    books.ask(ask("id-1"))
+    books.tell(TOLD._replace(venue_id="", status="rejected"))
+    assert books.trade(TRADE) == []
+    fill, *_ = books.tell(TOLD._replace(status="filled", filled=Decimal("0.1")))
+    assert isinstance(fill, Fill)
+    assert (fill.client_id, fill.strategy) == ("id-1", "maker")
+
+
+def test_what_was_known_before_a_doubt_is_told_again_after_it() -> None:
+    books = ledger()
+    books.ask(ask("id-1"))
+    said = [books.tell(TOLD._replace(status=status)) for status in ("open", "unknown", "open", "open")]
+    assert [len(records) for records in said] == [1, 1, 1, 0]
+
+
+def test_what_the_paper_venue_has_answered_is_no_order_of_ours_and_is_not_asked_for() -> None:
+    books = ledger()
+    request = ask("id-1")
+    books.recall([request, msgspec.structs.replace(books.state(TOLD), venue="paper"), ask("id-2")])
+    assert [order["client_id"] for _, order in books.live()] == ["id-2"]
+    assert not books.ask(request)
 
 
 def test_a_venues_position_that_differs_counts() -> None:
