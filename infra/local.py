@@ -8,6 +8,7 @@ its data, ports and logs.
 import contextlib
 import fcntl
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from infra.jars import POM, jars, java
 
 TEMPLATE = POM.with_name("server.properties")
 JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true", "-Dlog4j2.level=WARN")
+FIRST_PORT, LAST_PORT = 20_000, 32_767  # from 32,768 on Linux takes one for every connection that goes out
 CLUSTER = "dGlkZW1pbGwtbG9jYWwtMQ"  # a cluster id is 16 bytes in base64; each folder is a cluster of its own
 
 
@@ -56,7 +58,7 @@ class LocalKafka:
         """Process id of the broker itself; None while it does not run."""
         return _kept(self.folder / "pid") if self.running else None
 
-    def start(self, *, detached: bool = False, timeout_s: float = 60.0) -> None:
+    def start(self, *, detached: bool = False, timeout_s: float = 180.0) -> None:
         """Start the broker and wait until it answers; nothing to do where it runs.
 
         Raises:
@@ -68,7 +70,7 @@ class LocalKafka:
             self._supervisor = self._launch(detached)
         self._wait_until_up(timeout_s)
 
-    def stop(self, timeout_s: float = 30.0) -> bool:
+    def stop(self, timeout_s: float = 60.0) -> bool:
         """End the broker in good order; says whether there was one."""
         if not self.running:
             return False
@@ -83,7 +85,7 @@ class LocalKafka:
         if self.pid is not None:
             os.kill(self.pid, signal.SIGKILL)
         if self._supervisor is not None:
-            self._wait_until_down(10.0)
+            self._wait_until_down(60.0)
 
     def _prepare(self) -> None:
         if _listens(self.port):
@@ -152,10 +154,12 @@ class LocalKafka:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody has, and that the system gives nobody before a broker has come up on it."""
+    while True:
+        port = FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT + 1)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def answers(address: str) -> bool:

@@ -107,7 +107,7 @@ def _kafka() -> TestBroker:
     broker.start()
 
     def stop() -> None:
-        broker.stop()
+        broker.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
     return TestBroker("kafka", f"Apache Kafka on this machine ({broker.address})", broker.address, stop)

@@ -9,13 +9,14 @@ from infra import metrics
 from infra.errors import UserError
 from infra.local import free_port
 from infra.settings import load_settings
+from tests.waiting import PATIENCE_S
 
 
 def test_metrics_are_served_on_the_port_of_the_settings() -> None:
     port = free_port()
     metrics.serve(load_settings(env_file=None, metrics_port=port))
     metrics.DUPLICATES.labels("test_topic").inc(3)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as page:
         assert 'tidemill_duplicates_total{topic="test_topic"} 3.0' in page.read().decode()
 
 
