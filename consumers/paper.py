@@ -196,7 +196,7 @@ class Paper(Stage[In, Out]):
         buys = event.side == "buy" if event.side else event.price > exchange.mid()
         price = coarse(event.price, exchange.price_decimals, not buys)  # the worse for us
         size = round(event.size * 10**exchange.size_decimals)
-        if happened := exchange.trade(price, size, buys):
+        if happened := exchange.trade(price, size, buys, event.event_ns):
             self._tell(happened, self.state.now_ns, out)
 
     def _book(self, event: Book, out: list[Out]) -> None:
@@ -237,7 +237,7 @@ class Paper(Stage[In, Out]):
             request.client_id, request.strategy, f"{words.VENUE}-{state.orders}", request.side == "buy",
             rescaled(request.price, request.price_decimals, exchange.price_decimals),
             rescaled(request.size, request.size_decimals, exchange.size_decimals),
-            0, request.post_only, request.reduce_only, request.expires_ns,
+            0, request.post_only, request.reduce_only, request.expires_ns, came_ns=now,
         )  # fmt: skip
         limit = order.price if request.kind == "limit" else None
         self._tell(exchange.place(order, limit, rests(request), request.replaces), now, out)

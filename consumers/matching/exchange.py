@@ -116,8 +116,8 @@ class Exchange:
                     self._walk(order, order.price, True, happened)
         return happened
 
-    def trade(self, price: int, size: int, taker_buys: bool) -> Happened:
-        """Others have traded."""
+    def trade(self, price: int, size: int, taker_buys: bool, at_ns: int) -> Happened:
+        """Others have traded, at a time that may have passed already: what came later was not there to be filled."""
         queue = self.resting[1 if taker_buys else 0]
         happened: Happened = []
         if not queue or not self.valid or _beyond(queue[0], price):
@@ -130,7 +130,7 @@ class Exchange:
                 for order in orders:
                     order.enter(0)
             for order, offered in trade(orders, left):
-                got = self._most(order, offered)
+                got = self._most(order, offered) if at_ns >= order.came_ns else 0
                 left -= got
                 self._fill(order, order.price, got, True, happened)
         return happened

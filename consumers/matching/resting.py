@@ -36,6 +36,7 @@ class Resting:
     expires_ns: int
     ahead: int = UNKNOWN  # size of others that trades before it
     shown: int = UNKNOWN  # size displayed at its price, less what has traded since
+    came_ns: int = 0
 
     @property
     def left(self) -> int:

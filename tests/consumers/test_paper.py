@@ -239,6 +239,16 @@ def test_latency_is_between_decision_and_venue_and_between_venue_and_us() -> Non
     assert {each.event_ns for each in said} == {START + 12 * MS}
 
 
+def test_a_trade_of_before_an_order_came_does_not_fill_it_however_late_it_is_told() -> None:
+    first = [BOOK, request(price=1001, ms=5), Clock(START + 20 * MS)]
+    for price in (1001, 1000):
+        assert fills(after(*first, trade(price, 3, ms=4))[1]) == []
+        assert fills(after(*first, trade(price, 3, ms=6))[1]) == [("a", 1001, 3, "maker")]
+    queued = [BOOK, request(price=1000, ms=5), Clock(START + 20 * MS), trade(1000, 60, ms=4)]
+    assert after(*queued)[1] == []
+    assert fills(after(*queued, trade(1000, 4, ms=30))[1]) == [("a", 1000, 4, "maker")]
+
+
 def test_a_cancel_that_is_under_way_does_not_keep_the_order_from_trading() -> None:
     slow = PaperOptions(latency_in_ms=5.0, latency_out_ms=0.0)
     events = [BOOK, request(price=1001), request("a", "cancel", 10)]
