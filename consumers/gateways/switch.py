@@ -2,20 +2,20 @@
 
 A halt is a ``Control`` in every partition of ``controls``. Executors and gateways follow it, and it stays in force over
 their restarts until a reset gives a reason. ``kill`` cancels at the venue by itself too, where it has the keys, so that
-it needs neither a broker nor a gateway that listens.
+it needs neither a broker nor a gateway that listens. Neither waits for the other, and each is done where the other
+cannot be.
 """
 
 import asyncio
+import contextlib
 import getpass
 import re
 import time
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.gateways.command import account
-from consumers.gateways.extended import Extended
-from consumers.gateways.extended_keys import load_keys
 from consumers.gateways.venue import Ambiguous, Refused
 from infra import logs
 from infra.broker import partition_counts
@@ -24,6 +24,9 @@ from infra.publisher import Publisher, PublishError
 from infra.registry import codec
 from infra.settings import Settings, load_settings
 from schemas import EVERY_KEY, Control
+
+if TYPE_CHECKING:
+    from consumers.gateways.extended import Extended
 
 BROKER_S = 5.0
 LEFT_S = 10.0
@@ -39,24 +42,19 @@ def kill(
 ) -> None:
     """Cancel every order and place none, until resume is called with a reason."""
     _check(scope)
-    settings, keys = load_settings(), load_keys()
-    logs.setup(settings, keys.secrets())
-    reach = venue and keys.complete and scope == EVERY_KEY
-    if reach:  # at once; again after the halt, for what was placed in between
-        _cancelled(account(keys, [], _no_nonce, api_url))
-    halted = ""
-    try:
-        _say(settings, "halt", scope, reason)
-        typer.echo(f"halt written for {scope}: nothing of it is placed before tidemill resume")
-    except (UserError, PublishError) as error:
-        halted = f"no halt written: {error}"
-        typer.echo(halted, err=True)
-    left = _cancelled(account(keys, [], _no_nonce, api_url)) if reach else ""
+    settings = load_settings()
+    logs.setup(settings)
+    reach = venue and scope == EVERY_KEY
+    client, unusable = _account(settings, api_url) if reach else (None, "")
+    if client is None:
+        halted, left = _halt(settings, scope, reason), unusable
+    else:
+        halted, left = asyncio.run(_stop(client, lambda: _halt(settings, scope, reason)))
     if left:
         typer.echo(left, err=True)
-    elif reach:
+    elif client is not None:
         typer.echo("every order at the venue is cancelled")
-    if left or (halted and not reach):
+    if left or (not halted and client is None):
         raise typer.Exit(1)
 
 
@@ -92,26 +90,57 @@ def _say(settings: Settings, action: str, scope: str, reason: str) -> None:
     publisher.flush(BROKER_S)
 
 
-def _cancelled(client: Extended) -> str:
-    """Cancel every order of an account; what went wrong, empty where none is left open."""
+def _halt(settings: Settings, scope: str, reason: str) -> bool:
+    """Write a halt, and tell whether it is written."""
     try:
-        left = asyncio.run(_cancel(client))
-    except (Ambiguous, Refused) as error:
-        return f"not cancelled at the venue: {error}"
-    return f"{left} orders are still open at the venue" if left else ""
+        _say(settings, "halt", scope, reason)
+    except (UserError, PublishError) as error:
+        typer.echo(f"no halt written: {error}", err=True)
+        return False
+    typer.echo(f"halt written for {scope}: nothing of it is placed before tidemill resume")
+    return True
 
 
-async def _cancel(client: Extended) -> int:
-    until = time.monotonic() + LEFT_S
+def _account(settings: Settings, api_url: str) -> "tuple[Extended | None, str]":
+    """The account that the keys open, if there are keys; why not, where they cannot be used: a halt needs none."""
     try:
-        while True:
+        from consumers.gateways.command import account  # noqa: PLC0415  an extra
+        from consumers.gateways.extended_keys import load_keys  # noqa: PLC0415
+
+        keys = load_keys()
+        logs.setup(settings, keys.secrets())
+        return (account(keys, [], _no_nonce, api_url) if keys.complete else None), ""
+    except UserError as error:
+        return None, f"not cancelled at the venue, which --no-venue leaves to the gateways: {error}"
+
+
+async def _stop(client: "Extended", halt: Callable[[], bool]) -> tuple[bool, str]:
+    """Cancel at once, halt meanwhile, and cancel what was placed in between.
+
+    Whether the halt is written, and what went wrong at the venue.
+    """
+    try:
+        halting = asyncio.create_task(asyncio.to_thread(halt))
+        with contextlib.suppress(Ambiguous, Refused):
             await client.cancel_all()
-            left = len(await client.orders())
-            if not left or time.monotonic() > until:
-                return left
-            await asyncio.sleep(0.25)
+        halted = await halting
+        left = await _cancel(client)
+    except (Ambiguous, Refused) as error:
+        return halted, f"not cancelled at the venue: {error}"
     finally:
         await client.close()
+    return halted, f"{left} orders are still open at the venue" if left else ""
+
+
+async def _cancel(client: "Extended") -> int:
+    """Cancel until no order is left; how many are, after some time."""
+    until = time.monotonic() + LEFT_S
+    while True:
+        await client.cancel_all()
+        left = len(await client.orders())
+        if not left or time.monotonic() > until:
+            return left
+        await asyncio.sleep(0.25)
 
 
 def _no_nonce() -> int:
