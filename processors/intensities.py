@@ -6,7 +6,8 @@
 - Own orders are followed as well: at which depth they stood for how long, and their first fills. That is held against
   what the last rates foretold, and ``bayes`` learns from it.
 - Books that are not valid, and what comes when the book is too old, do not count. A record far ahead of the clock is
-  refused. Where the market has gone silent, or nothing can be estimated, ``reason`` says so and no figure is given.
+  refused, but for a Market: nothing is reckoned from its time, and after an outage it may come before the clock.
+  Where the market has gone silent, or nothing can be estimated, ``reason`` says so and no figure is given.
 """
 
 import math
@@ -110,6 +111,8 @@ class Intensities(Stage[Book | Trade | Market | OrderState | Fill | Clock, Inten
         state = self.state
         if isinstance(event, Clock):
             yield from self._tell(event.event_ns)
+        elif isinstance(event, Market):
+            self._market(event)
         elif state.clock_ns and event.event_ns > state.clock_ns + AHEAD_NS:
             ahead = (event.event_ns - state.clock_ns) // SECOND
             raise Rejected(f"event_ns {event.event_ns} is {ahead} s ahead of the clock")
@@ -118,8 +121,6 @@ class Intensities(Stage[Book | Trade | Market | OrderState | Fill | Clock, Inten
         elif isinstance(event, Trade):
             if state.step > 0.0:
                 self._quotes.trade(event.event_ns, event.price / state.step, event.size, event.side)
-        elif isinstance(event, Market):
-            self._market(event)
         elif isinstance(event, OrderState):
             self._order(event)
         else:

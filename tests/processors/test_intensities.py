@@ -140,6 +140,12 @@ def test_a_record_far_ahead_of_the_clock_is_refused_and_changes_nothing():
     assert stage.snapshot() == before
 
 
+def test_a_market_is_taken_though_it_comes_before_the_clock():
+    _, stage = run([market(0.5), Clock(SECOND)])
+    list(stage.on_event(market(0.1, time=100 * SECOND)))
+    assert stage.state.step == 0.1
+
+
 def test_a_restart_changes_nothing():
     events = list(simulated(400))
     whole, _ = run(events)
