@@ -12,20 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from consumers.synth.state import load, place
 from consumers.synth.tracking import parameters
 from processors.online.synth_assets import ASSETS
 from tests.consumers.synth.venues import Minutes, ended
 from tests.data import ROOT
-from tests.faults.state_updater import FIRST
+from tests.faults.state_updater import FIRST, LAST
 from tests.producers.history.server import Venue, serve
+from tests.waiting import PATIENCE_S
 
 SEED = 20_261_121
 KILLS = 20
-LAST = FIRST + 5_000
-PATIENCE_S = 120.0
+MOST = 200  # minutes that an updater may go on before it is killed
 BTC = ASSETS["BTC"]
 
 
@@ -37,10 +35,10 @@ class Nursery:
         self._said: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def start(self, folder: Path) -> int:
+    def start(self, folder: Path, minute: int, step: int, most: int) -> int:
         """Start an updater; its process id."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{folder} {LAST}\n")
+        self._process.stdin.write(f"{folder} {minute} {step} {most}\n")
         self._process.stdin.flush()
         return int(self.hears("started").removeprefix("started "))
 
@@ -67,21 +65,21 @@ def nursery(url: str) -> Iterator[Nursery]:
             process.kill()
 
 
-def finish(updaters: Nursery, folder: Path) -> bytes:
+def finish(updaters: Nursery, folder: Path, minute: int) -> bytes:
     """Let an updater come to the last minute; the state that it leaves."""
-    updaters.start(folder)
+    updaters.start(folder, minute, MOST, LAST)
     assert updaters.hears("ended") == "ended 0"
     return place(folder, "BTC").read_bytes()
 
 
-@pytest.mark.timeout(600)
 def test_twenty_kills_leave_readable_states_and_end_as_if_there_had_been_none(tmp_path: Path) -> None:
     rng = random.Random(SEED)
     reached: list[int] = []
     partial = 0
     with serve(Minutes().serve(Venue())) as venue, nursery(venue.url) as updaters:
         for number in range(KILLS):
-            pid = updaters.start(tmp_path)
+            minute = FIRST + MOST * number
+            pid = updaters.start(tmp_path, minute, 1, minute + MOST)
             if number:  # one is killed before it has saved anything
                 updaters.hears("saved")
             time.sleep(rng.uniform(0.0, 0.5))
@@ -90,8 +88,8 @@ def test_twenty_kills_leave_readable_states_and_end_as_if_there_had_been_none(tm
             partial += (tmp_path / "BTC.partial").exists()
             if place(tmp_path, "BTC").exists():
                 reached.append(load(tmp_path, BTC, ended(LAST), parameters(BTC)).seen_ns)
-        killed = finish(updaters, tmp_path)
-        uninterrupted = finish(updaters, tmp_path / "alone")
+        killed = finish(updaters, tmp_path, minute)
+        uninterrupted = finish(updaters, tmp_path / "alone", FIRST)
     print(f"{KILLS} kills, {partial} left a file half written; {len(reached)} states read")
     assert len(reached) >= KILLS - 1
     assert reached == sorted(reached)
