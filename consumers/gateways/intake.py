@@ -1,9 +1,11 @@
 """What a gateway hears from Kafka: requests, controls, and whether the pipeline is alive. Each in a thread of its own.
 
 - Requests are read by the gateway's own group. What it reads again after a crash is known by its ids.
-- Controls are read by every gateway, from every partition.
+- Controls are read by every gateway, from every partition, all that there are: one that was written while the gateway
+  began, by a clock that is behind ours, must not be missed.
 - The pulse looks at how far the merged log has come, and how far its executor has read: a log that stands still, an
   executor that does not read on, and a broker that does not answer are told apart.
+- A thread that fails ends the gateway: one that no longer hears of halts must not trade.
 """
 
 import asyncio
@@ -29,11 +31,15 @@ log = logs.logger(__name__)
 
 
 class Intake:
-    """Runs the threads; ``stop`` ends them. Each of the takers is called in the loop that this was made in."""
+    """Runs the threads; ``stop`` ends them. Each of the takers is called in the loop that this was made in.
+
+    ``failed`` raises what has ended a thread before.
+    """
 
     def __init__(self, settings: Settings, codec: Codec) -> None:
         self._settings, self._codec = settings, codec
         self._loop = asyncio.get_running_loop()
+        self.failed: asyncio.Future[None] = self._loop.create_future()
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -41,9 +47,9 @@ class Intake:
         """Hand over each order request."""
         self._start(self._read, OrderRequest, group, start, take)
 
-    def controls(self, start: Start, take: Callable[[Control], None]) -> None:
+    def controls(self, take: Callable[[Control], None]) -> None:
         """Hand over each control."""
-        self._start(self._read, Control, None, start, take)
+        self._start(self._read, Control, None, "earliest", take)
 
     def pulse(self, executors: Sequence[str], saw: Callable[[str, float], None]) -> None:
         """Tell what was seen, ``data``, ``broker`` or an executor's name, and when, in monotonic seconds."""
@@ -56,9 +62,19 @@ class Intake:
             thread.join(10.0)
 
     def _start(self, work: Callable[..., None], *given: object) -> None:
-        thread = threading.Thread(target=work, args=given, daemon=True)
+        thread = threading.Thread(target=self._run, args=(work, given), daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _run(self, work: Callable[..., None], given: tuple[object, ...]) -> None:
+        try:
+            work(*given)
+        except Exception as error:
+            self._tell(self._fail, error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(error)
 
     def _tell(self, take: Callable[..., None], *what: object) -> None:
         if not self._over.is_set():

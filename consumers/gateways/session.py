@@ -50,18 +50,19 @@ async def trade(
     gateway = Gateway(venue, instruments, publisher.publish, ledger, halts, watched)
     intake = Intake(settings, codec)
     running = [asyncio.create_task(work) for work in (gateway.run(), _keep_delivering(publisher))]
+    parts: list[asyncio.Future[None]] = [*running, intake.failed]
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, running[0].cancel)
     intake.requests(f"{settings.group}-gateway-{venue.name}", began_ns - ORDERS_NS, gateway.request)
-    intake.controls(began_ns, gateway.control)
+    intake.controls(gateway.control)
     intake.pulse(executors, gateway.watch.saw)
     try:
-        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in running:
-            task.cancel()
-        ends = await asyncio.gather(*running, return_exceptions=True)
+        for part in parts:
+            part.cancel()
+        ends = await asyncio.gather(*parts, return_exceptions=True)
         for number in SIGNALS:
             loop.remove_signal_handler(number)
         await asyncio.to_thread(intake.stop)
