@@ -146,7 +146,9 @@ class Intensities(Stage[Book | Trade | Market | OrderState | Fill | Clock, Inten
         """Follow an order while it stands unfilled."""
         state = self.state
         self._count_own(event.event_ns)
-        if event.status not in STANDING or event.filled > 0 or event.side not in OWN_SIDES:
+        if event.filled > 0:
+            self._filled(event.client_id)
+        elif event.status not in STANDING or event.side not in OWN_SIDES:
             state.own.pop(event.client_id, None)
         elif event.price > 0:
             state.own[event.client_id] = [float(OWN_SIDES[event.side]), event.price * 10.0**-event.price_decimals]
@@ -155,7 +157,11 @@ class Intensities(Stage[Book | Trade | Market | OrderState | Fill | Clock, Inten
 
     def _fill(self, event: Fill) -> None:
         self._count_own(event.event_ns)
-        order = self.state.own.pop(event.client_id, None)
+        self._filled(event.client_id)
+
+    def _filled(self, client_id: str) -> None:
+        """Count the first fill of an order, told of by its state or by the fill, and follow it no longer."""
+        order = self.state.own.pop(client_id, None)
         depth = self._depth(order) if order else -1
         if order and depth >= 0:
             self._quotes.open_block()["own_fills"][int(order[0])][depth] += 1

@@ -9,7 +9,7 @@ With fills of signed size s at price p while the mid was m, and the mid M now:
     equity      sum s (M - p) - sum fee + funding = spread + inventory + fees + funding
 
 The parts add up to the equity by construction, and the equity is the venue's own at the same mid: ``drift`` is the
-largest difference that was seen between the two.
+largest difference that was seen between the two. While no book is usable the venue values what is held at the mark.
 """
 
 from dataclasses import dataclass, field
@@ -55,10 +55,11 @@ class Ledger:
         self.trade(signed, price, fill.fee, mid)
         self.fills.append((fill.event_ns, signed, price, mid))
 
-    def told(self, equity: Equity) -> None:
-        """Take the venue's word, valued at the mid of now."""
+    def told(self, equity: Equity, at_mid: bool) -> None:
+        """Take the venue's word; it is comparable where the venue values what is held at our mid."""
         self.funding = equity.funding
-        self.drift = max(self.drift, abs(self.equity - equity.equity))
+        if at_mid or not self.position:
+            self.drift = max(self.drift, abs(self.equity - equity.equity))
 
     @property
     def inventory(self) -> float:

@@ -65,6 +65,7 @@ class Measure:
     quotes: list[Quote] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
     halts: list[Control] = field(default_factory=list)
+    usable: bool = False  # the book: it has a mid
     peak: float = 0.0
     drawdown: float = 0.0
 
@@ -136,7 +137,8 @@ class Measure:
         return (1e4 * total / weight if weight else 0.0), count
 
     def _book(self, book: Book) -> None:
-        if book.valid and book.bids and book.asks:
+        self.usable = book.valid and bool(book.bids and book.asks)
+        if self.usable:
             best = sum(int.from_bytes(side[:8], "little", signed=True) for side in (book.bids, book.asks))
             mid = unscaled(best, book.price_decimals) / 2.0
             if mid != self.ledger.mid:
@@ -144,7 +146,7 @@ class Measure:
             self.ledger.mid = mid
 
     def _equity(self, equity: Equity) -> None:
-        self.ledger.told(equity)
+        self.ledger.told(equity, self.usable)
         self.peak = max(self.peak, equity.equity)
         self.drawdown = max(self.drawdown, self.peak - equity.equity)
 

@@ -114,6 +114,16 @@ def test_own_orders_count_for_the_time_they_stood_and_for_their_first_fill():
     assert said[-1].fills == 1
 
 
+@pytest.mark.parametrize("status", ["partly_filled", "filled", "cancelled"])
+def test_a_first_fill_counts_once_whether_the_order_state_or_the_fill_is_told_first(status):
+    told = [order(4.5 * SECOND, status, filled=5), fill(4.5 * SECOND)]
+    for words in (told, told[::-1]):
+        _, stage = run([book(0), order(SECOND, "open"), *words, book(5 * SECOND)])
+        block = stage.state.blocks[0]
+        assert block["own_fills"][0] == [1] + [0] * 19
+        assert block["own_seconds"][0][0] == pytest.approx(3.5)
+
+
 def test_an_order_that_has_ended_is_no_longer_followed():
     _, stage = run([book(0), order(SECOND, "open"), order(2 * SECOND, "cancelled"), book(5 * SECOND)])
     assert stage.state.own == {}
