@@ -9,13 +9,12 @@ import typer
 from consumers.synth.fetching import DAY_MINUTES, SETTLED_NS, first_minute, places
 from consumers.synth.state import MINUTE_NS
 from consumers.synth.updater import FAULTS
-from consumers.synth.updater_command import Bars, Names, Source, Via, WarmUp, chosen, history, stopped
+from consumers.synth.updater_command import Bars, Names, Source, Via, WarmUp, chosen, history, stopped, warm_up_ns
 from consumers.synth.warm_up import Choice, fetched, newer, on_log, write
 from infra import logs
 from infra.broker import partition_counts
 from infra.settings import load_settings
 from processors.online.synth_assets import Asset
-from producers.history.command import day
 from producers.history.web import Stopped
 from schemas import Bar
 
@@ -36,7 +35,8 @@ def history_(
     settings = load_settings()
     logs.setup(settings)
     assets = chosen(asset or [], source or [])
-    now_ns = day("warmup-date", warmup_date) + SETTLED_NS if warmup_date else time.time_ns()
+    begin_ns = warm_up_ns(warmup_date)
+    now_ns = time.time_ns() if begin_ns is None else begin_ns + SETTLED_NS
     partition_counts(settings)  # without a broker nothing need be fetched
     with stopped() as stopping:
         there = places(assets, settings, stopping, via)

@@ -46,13 +46,19 @@ class Listening:
             if kept is not None and state.event_ns > kept.latest.get("event_ns", 0):
                 self._replace(state.instrument, latest=msgspec.structs.asdict(state))
 
-    def save(self) -> int:
-        """Save what has changed; how many assets."""
+    def save(self) -> list[str]:
+        """Save what has changed; the names of assets that could not be, of which it is tried again."""
+        failed: dict[str, str] = {}  # by instrument
         for instrument in sorted(self._changed):
-            save(self._folder, self._kept[instrument])
-        count = len(self._changed)
-        self._changed.clear()
-        return count
+            kept = self._kept[instrument]
+            try:
+                save(self._folder, kept)
+            except OSError as error:
+                failed[instrument] = kept.asset
+                log.error("not updated", asset=kept.asset, reason=f"{type(error).__name__}: {error}")
+        log.info("updated", assets=len(self._changed) - len(failed))
+        self._changed = {*failed}
+        return list(failed.values())
 
     def _kept_of(self, instrument: str) -> int:
         kept = self._kept.get(instrument)
@@ -78,8 +84,8 @@ def listen(
     interval_s: float,
     stopping: threading.Event,
     to_end: bool = False,
-) -> None:
-    """Follow the topics until ``stopping`` is set, or to what was there when reading began.
+) -> list[str]:
+    """Follow the topics until ``stopping`` is set, or to what was there; the names of assets that could not be saved.
 
     Raises:
         UserError: no broker answers, or a topic does not exist.
@@ -97,5 +103,5 @@ def listen(
             listening.take([one.record for one in bars.poll()], [one.record for one in states.poll()])
             if time.monotonic() - saved_s >= interval_s:
                 saved_s = time.monotonic()
-                log.info("updated", assets=listening.save())
-    log.info("updated", assets=listening.save())
+                listening.save()
+    return listening.save()

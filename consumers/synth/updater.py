@@ -59,6 +59,8 @@ class Updater:
         fetched = self._place.fetch(reached // MINUTE_NS or begin, now_ns)
         if fetched.missing:
             log.warning("minutes missing", asset=self._asset.name, count=fetched.missing)
+        if not (tracking.seen_ns or kept or fetched.bars):
+            raise Failure("no bars at all")
         self._tracking = None  # until the bars are saved: what could not be is opened, and fetched, again
         new = [*kept, *fetched.bars]
         self._take(tracking, new)

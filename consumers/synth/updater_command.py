@@ -58,15 +58,15 @@ def updater(
     assets = chosen(asset or [], source or [])
     if from_ not in {"venues", "kafka"}:
         raise UserError(f"--from: {from_!r} is neither venues nor kafka")
-    if from_ == "kafka" and (warmup_date or source):
-        raise UserError("--from kafka: takes no --warmup-date and no --source")
+    if from_ == "kafka" and (warmup_date or source or bars or via):
+        raise UserError("--from kafka: takes no --warmup-date, --source, --bars and --via, which are for venues")
     folder = state_dir or settings.synth_state_dir
     with held(folder), stopped() as stopping:
         metrics.serve(settings)
         if from_ == "kafka":
-            listen(settings, folder, assets, update_interval, stopping, one_shot)
+            end(listen(settings, folder, assets, update_interval, stopping, one_shot))
             return
-        begin_ns = day("warmup-date", warmup_date) if warmup_date else None
+        begin_ns = warm_up_ns(warmup_date)
         there = places(assets, settings, stopping, via)
         clock = functools.partial(int, begin_ns + SETTLED_NS) if begin_ns and one_shot else time.time_ns
         updaters = {
@@ -76,9 +76,28 @@ def updater(
         updating = Updating(updaters, update_interval, stopping)
         if not one_shot:
             updating.run()
-        elif failed := updating.once():
-            typer.echo(f"not updated: {', '.join(failed)}", err=True)
-            raise typer.Exit(1)
+        else:
+            end(updating.once())
+
+
+def end(failed: list[str]) -> None:
+    """End with 1, and say so, where some assets could not be updated."""
+    if failed:
+        typer.echo(f"not updated: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)
+
+
+def warm_up_ns(text: str) -> int | None:
+    """When the day of --warmup-date began; None where none is given.
+
+    Raises:
+        UserError: it is no day, or has not begun.
+
+    """
+    begin_ns = day("warmup-date", text) if text else None
+    if begin_ns is not None and begin_ns > time.time_ns():
+        raise UserError(f"--warmup-date: {text} lies in the future")
+    return begin_ns
 
 
 def history(asset: Asset, place: Path | None) -> Callable[[int, int], list[Bar]]:

@@ -3,9 +3,10 @@
 import threading
 
 import msgspec
+from structlog.testing import capture_logs
 
 from consumers.reader import Reader
-from consumers.synth.listening import listen
+from consumers.synth.listening import Listening, listen
 from consumers.synth.miner import Miner, Terms
 from consumers.synth.serve_command import Publications
 from consumers.synth.state import LOGGED, MINUTE_NS, load, place
@@ -49,6 +50,19 @@ def test_bars_and_states_of_the_topics_become_the_file(make_topics, tmp_path):
     before = place(tmp_path, "BTC").read_bytes()
     listen(settings, tmp_path, BTC, 1.0, threading.Event(), to_end=True)  # all of it once more
     assert place(tmp_path, "BTC").read_bytes() == before
+
+
+def test_an_asset_that_cannot_be_saved_is_told_and_the_others_are(tmp_path):
+    listening = Listening(tmp_path, {name: ASSETS[name] for name in ("BTC", "ETH")}, NOW_NS)
+    place(tmp_path, "BTC").mkdir()
+    listening.take([], [state("BTC"), state("ETH")])
+    with capture_logs() as told:
+        assert listening.save() == ["BTC"]
+    assert [line["asset"] for line in told if line["log_level"] == "error"] == ["BTC"]
+    assert load(tmp_path, ASSETS["ETH"], NOW_NS).volatility_state == state("ETH")
+    place(tmp_path, "BTC").rmdir()
+    assert listening.save() == []
+    assert load(tmp_path, ASSETS["BTC"], NOW_NS).volatility_state == state("BTC")
 
 
 def test_it_follows_the_topics_until_it_is_stopped(make_topics, tmp_path):

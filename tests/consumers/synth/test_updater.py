@@ -89,6 +89,13 @@ def test_nothing_new_is_no_fault_and_writes_nothing(venue, tmp_path):
     assert place(tmp_path, "BTC").stat().st_mtime_ns == before
 
 
+def test_an_asset_without_any_bar_is_told_as_not_updated(venue, tmp_path):
+    venue.always[BINANCE] = Body(b"[]")
+    with capture_logs() as told:
+        assert updating(venue, tmp_path, Clock(WARM)).once() == ["BTC"]
+    assert told[-1]["reason"] == "Failure: no bars at all"
+
+
 def test_a_minute_that_has_not_settled_is_not_taken(venue, tmp_path):
     updating(venue, tmp_path, lambda: (MONDAY + WARM + 1) * MINUTE_NS + 1_000_000_000).once()
     assert kept(tmp_path).seen_ns == (MONDAY + WARM) * MINUTE_NS
