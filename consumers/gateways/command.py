@@ -25,7 +25,7 @@ Executors = Annotated[
 ]
 Countdown = Annotated[int, typer.Option(min=3, help="The dead man's switch: seconds of silence until it cancels all.")]
 Away = Annotated[float, typer.Option(min=1.0, help="Seconds for which data, broker, executor or stream may be away.")]
-Rate = Annotated[float, typer.Option(min=0.1, help="Orders a second, at most.")]
+Rate = Annotated[float, typer.Option(min=0.1, help="Orders a second, after a burst of as many.")]
 ApiUrl = Annotated[str, typer.Option(help="Another address than the venue's own, for requests.")]
 StreamUrl = Annotated[str, typer.Option(help="Another address than the venue's own, for the account's stream.")]
 
