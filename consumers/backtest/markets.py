@@ -52,7 +52,9 @@ class Recorded:
         for record in found:
             if last is not None and record.event_ns >= last:
                 break
-            if record.event_ns >= first or isinstance(record, Market):
+            if isinstance(record, Market):
+                yield replace(record, event_ns=max(record.event_ns, first))  # what was told before still holds
+            elif record.event_ns >= first:
                 empty = empty and record.key != self.instrument
                 yield record
         if empty:
@@ -89,7 +91,8 @@ class Recorded:
 
     def _log(self, root: Path, topic: str, partition: int) -> Iterator[Record]:
         names = frozenset({self.instrument, EVERY_KEY})
-        selection = archive.Selection(self.start_ns, self.end_ns, names)
+        start_ns = None if topic == Market.topic else self.start_ns
+        selection = archive.Selection(start_ns, self.end_ns, names)
         there = {record for record in READ if record.topic == topic}
         for run in archive.log(root, topic, partition, Keys(), dict.fromkeys(there), selection):
             for _, record in run.records():

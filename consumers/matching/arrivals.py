@@ -22,7 +22,7 @@ class Arrivals:
         """Take a request that will be there at a time, unless it was had."""
         name = request.client_id
         if request.action in CANCELLING:  # there it names the order that is to go
-            name = f"{request.strategy}:{request.configuration}:{request.sequence}"
+            name = f"{request.strategy}:{request.configuration}:{request.sequence}:{request.event_ns}"
         if name in self.seen:
             return
         if len(self.seen) >= KEPT:

@@ -266,6 +266,14 @@ def test_a_request_comes_once_however_often_it_is_delivered() -> None:
     assert after(BOOK, placed, Clock(long_after), placed)[1] == []
 
 
+def test_a_strategy_that_counts_anew_is_heard() -> None:
+    cancel = request("a", "cancel", 1)
+    again = request("b", "cancel", 3)
+    assert again.sequence == cancel.sequence
+    _, said = after(BOOK, request("a", price=1000), cancel, cancel, request("b", ms=2, price=1000), again)
+    assert states(said) == [("b", "cancelled", 0, "")]
+
+
 def test_a_stale_request_is_refused_and_counted() -> None:
     late = Clock(START + 2_000 * MS)
     venue, said = after(BOOK, late, request(price=1001))

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from consumers.archive import Archive
 from consumers.backtest.markets import Recorded, with_market
 from consumers.backtest.tables import Steps
 from infra.errors import UserError
 from schemas import Book, Market, Top, Trade
+from tests.consumers.maker import NAME as MAKERS
 from tests.consumers.maker import book, market
+from tests.history import batch
+from tests.streams import NOON
 
 NAME = "extended:ETH-USD"
 START_S = 1_767_323_045
@@ -61,9 +65,23 @@ def test_an_interval_begins_with_its_start_and_ends_before_its_end(tmp_path: Pat
     start, end = (START_S * 10**9 + ms * 10**6 for ms in (1_000, 2_000))
     path = frames(tmp_path / "x.jsonl")
     found = list(Recorded("frames", (path,), NAME, start_ns=start, end_ns=end).records())
-    times = [record.event_ns for record in found if not isinstance(record, Market)]
+    times = [record.event_ns for record in found]
+    assert isinstance(found[0], Market), "told before, it still holds"
     assert min(times) == start
     assert max(times) == end - 100_000_000
+
+
+def test_the_archives_market_holds_though_it_was_told_before_the_start(tmp_path: Path) -> None:
+    sink = Archive(tmp_path, 0)
+    sink.write([batch([market(step=0.5)]), batch([book(at) for at in (1_000, 3_600_000)])])
+    sink.close()
+    start_ns = NOON + 1_800_000 * 10**6
+    told, *rest = Recorded("archive", (tmp_path,), MAKERS, start_ns=start_ns).records()
+    assert isinstance(told, Market)
+    assert (told.price_step, told.event_ns) == (0.5, start_ns)
+    assert rest == [book(3_600_000)]
+    with pytest.raises(UserError, match="nothing is recorded"):
+        list(Recorded("archive", (tmp_path,), MAKERS, start_ns=2 * start_ns).records())
 
 
 @pytest.mark.parametrize(
