@@ -46,7 +46,7 @@ class LimitOptions:
 class Watch(TypedDict):
     """What the limits have to remember."""
 
-    halted: str  # why; empty while trading
+    halted: dict[str, str]  # why, by scope; empty while trading
     placed_ns: list[int]  # event times of the newest orders, at most orders_per_s of them
     held: float  # base units, negative when short
     equity: float  # as last told, carried to when the position last changed
@@ -58,7 +58,12 @@ class Watch(TypedDict):
 
 def fresh() -> Watch:
     """Before anything has happened."""
-    return Watch(halted="", placed_ns=[], held=0.0, equity=0.0, equity_mid=0.0, mid=0.0, day=-1, day_equity=0.0)
+    return Watch(halted={}, placed_ns=[], held=0.0, equity=0.0, equity_mid=0.0, mid=0.0, day=-1, day_equity=0.0)
+
+
+def why_halted(watch: Watch) -> str:
+    """Why nothing may be placed; empty while trading."""
+    return next(iter(watch["halted"].values()), "")
 
 
 class Limits:
@@ -80,13 +85,13 @@ class Limits:
     @property
     def halted(self) -> str:
         """Why nothing may be placed; empty while trading."""
-        return self.watch["halted"]
+        return why_halted(self.watch)
 
     def check(self, request: OrderRequest, live: Sequence[Order]) -> str:
         """Why an order may not be placed, ``live`` being those that have not ended; one that may counts as placed."""
         options, watch, mid = self.options, self.watch, self.watch["mid"]
-        if watch["halted"]:
-            return f"halted: {watch['halted']}"
+        if self.halted:
+            return f"halted: {self.halted}"
         if not mid:
             return "band: no mid is known"
         price = unscaled(request.price, request.price_decimals) or mid
@@ -133,18 +138,24 @@ class Limits:
         return self._lost(event_ns) if self.watch["day"] >= 0 else ""  # an account may have a past
 
     def control(self, control: Control, strategy: str, instrument: str) -> None:
-        """Halt or reset, if that is meant for the executor; a reset without a reason is passed over."""
-        if control.scope not in (EVERY_KEY, strategy, instrument):
+        """Halt or reset, if that is meant for the executor.
+
+        A reset ends the halt of its scope, one of ``*`` all of them, and one without a reason none.
+        """
+        halted, scope = self.watch["halted"], control.scope
+        if scope not in (EVERY_KEY, strategy, instrument):
             return
         if control.action == "halt":
-            self.watch["halted"] = self.watch["halted"] or control.reason or f"by {control.by}"
+            halted.setdefault(scope, control.reason or f"by {control.by}")
         elif control.action == "reset" and control.reason.strip():
-            self.watch["halted"] = ""
-            self.watch["day_equity"] = self._worth()  # the loss that was looked at counts no more
+            for name in list(halted) if scope == EVERY_KEY else [scope]:
+                halted.pop(name, None)
+            if not halted:
+                self.watch["day_equity"] = self._worth()  # the loss that was looked at counts no more
 
     def halt(self, event_ns: int, instrument: str, reason: str) -> Control:
         """Stop, and the record that says so: the executor's instrument alone is halted."""
-        self.watch["halted"] = self.watch["halted"] or reason
+        self.watch["halted"].setdefault(instrument, reason)
         return Control(event_ns, instrument, "halt", "limits", reason)
 
     def _worth(self) -> float:

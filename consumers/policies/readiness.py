@@ -14,6 +14,7 @@
 A reason is a fixed phrase, so that it is told once for as long as it holds.
 """
 
+from consumers.limits import why_halted
 from consumers.orders import Order
 from consumers.policies.difference import MILLISECOND
 from consumers.policies.making import MakerOptions, MakerState
@@ -31,8 +32,8 @@ def refusal(state: MakerState, options: MakerOptions, live: list[Order]) -> str:
 
 
 def _given(state: MakerState, options: MakerOptions) -> str:
-    if state.limits["halted"]:
-        return f"halted: {state.limits['halted']}"
+    if why := why_halted(state.limits):
+        return f"halted: {why}"
     if not options.enabled:
         return "trading is not enabled"
     if not state.clock_ns:

@@ -139,17 +139,29 @@ def test_a_new_utc_day_begins_with_what_is_there() -> None:
     assert found.equity(equity(-96.0, DAY + 2)).startswith("loss: 51.0")
 
 
-@pytest.mark.parametrize("scope", ["*", "mm", ETH])
+@pytest.mark.parametrize("scope", ["*", ETH])
 def test_a_halt_stays_until_a_reset_that_says_why(scope: str) -> None:
     found = limits()
     control = found.halt(1, ETH, "loss: too much")
     assert (control.scope, control.action, control.by, control.reason) == (ETH, "halt", "limits", "loss: too much")
     assert found.check(buy(1), []) == "halted: loss: too much"
     found.control(Control(2, scope, "reset", "me", " "), "mm", ETH)
-    found.control(Control(2, "another", "reset", "me", "looked at it"), "mm", ETH)
+    for other in ("another", "mm"):
+        found.control(Control(2, other, "reset", "me", "looked at it"), "mm", ETH)
     assert found.halted == "loss: too much"
     found.control(Control(3, scope, "reset", "me", "looked at it"), "mm", ETH)
     assert found.check(buy(1), []) == ""
+
+
+def test_a_reset_of_an_instrument_or_an_executor_ends_no_halt_of_all() -> None:
+    found = limits()
+    found.control(Control(1, "*", "halt", "me", "killed"), "mm", ETH)
+    found.control(Control(2, "mm", "halt", "me", "too slow"), "mm", ETH)
+    for scope in ("mm", ETH):
+        found.control(Control(3, scope, "reset", "me", "looked at it"), "mm", ETH)
+        assert found.halted == "killed"
+    found.control(Control(4, "*", "reset", "me", "looked at it"), "mm", ETH)
+    assert found.halted == ""
 
 
 def test_a_halt_from_outside_is_latched_too() -> None:

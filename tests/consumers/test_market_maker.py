@@ -289,7 +289,7 @@ def test_a_loss_cancels_everything_and_halts_until_reset_with_a_reason() -> None
     restored = MarketMaker(NAME, stage.options)
     restored.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(stage.snapshot())))
     assert restored.state.limits["halted"]
-    made = feed(restored, [control("reset", scope="market_maker", at=1_000)])
+    made = feed(restored, [control("reset", at=1_000)])
     assert reasons(made)[0] != "halted"
 
 
