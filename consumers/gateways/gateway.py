@@ -47,8 +47,8 @@ class Options:
     """How a gateway protects itself; times in seconds.
 
     ``countdown_s``: of the dead man's switch. ``away_s``: how long data, the broker, the executor or the account's
-    stream may be away. ``resolve_s``: how long an order can be on its way to the venue. ``orders_per_s``: at most, after a
-    burst of as many.
+    stream may be away. ``resolve_s``: how long an order can be on its way to the venue. ``orders_per_s``: at most,
+    after a burst of as many.
     """
 
     countdown_s: int = 60
