@@ -1,7 +1,8 @@
 """What a market maker knows: its state, changed by each record that it reads.
 
-The position is the sum of the fills. A reconciled NetPosition takes its place, with all fills up to then. Fills that an
-order state tells of before they come count against the bound at once (``rooms``).
+The position is the sum of the fills. A reconciled NetPosition takes its place, with all fills up to then; the merged
+log may hold it after fills that are younger, which count on top of it. Fills that an order state tells of before they
+come count against the bound at once (``rooms``).
 """
 
 import re
@@ -33,6 +34,7 @@ from schemas import (
 )
 
 RACES = ("post_only", "replaces")  # rejects without fault: the book or a fill was faster than the request
+LATEST_MS = 60_000  # by which the venue's word on the position may come after younger fills
 FIGURE = re.compile(r"-?\d[\d.,e-]*")
 LEVEL = struct.Struct("<qq")  # price, size
 
@@ -123,8 +125,9 @@ class Knowledge:
             self._forget()
 
     def _forget(self) -> None:
-        """Drop orders that ended more than ``answer_ms`` ago and whose fills are all in."""
+        """Drop orders that ended more than ``answer_ms`` ago and whose fills are all in, and fills of long ago."""
         state = self.state
+        state.fills = [fill for fill in state.fills if fill[0] > state.now_ns - LATEST_MS * MILLISECOND]
         before_ns = state.now_ns - self.options.answer_ms * MILLISECOND
         for order in list(state.orders.values()):
             over = order["status"] in FINAL or not order["size"]
@@ -220,8 +223,10 @@ class Knowledge:
         if event.strategy != STRATEGY or not self.orders.fill(event):
             return ""
         self._answered(event.client_id)
+        change = event.size if event.side == "buy" else -event.size
+        state.fills.append([event.event_ns, change, event.size_decimals])
         if event.event_ns > state.reconciled_ns:
-            self._hold(event.size if event.side == "buy" else -event.size, event.size_decimals)
+            self._hold(change, event.size_decimals)
         if mid := event.mid or (0.0 if state.book_reason else self.mid):
             self._markouts.fill(event.side, event.event_ns, mid)
         return ""
@@ -237,6 +242,9 @@ class Knowledge:
             state = self.state
             state.position, state.position_decimals = event.size, event.size_decimals
             state.reconciled_ns, state.reconciled = event.event_ns, True
+            for at_ns, change, decimals in state.fills:
+                if at_ns > event.event_ns:
+                    self._hold(change, decimals)
         return self.limits.position(event)
 
     def _equity(self, event: Equity) -> str:

@@ -133,6 +133,7 @@ class MakerState:
 
     position: int = 0
     position_decimals: int = 0
+    fills: list[list[int]] = field(default_factory=list)  # of late: event time, change of the position, its decimals
     reconciled_ns: int = 0  # of the venue's last word on the position; fills up to it are in it
     reconciled: bool = False  # that word has yet to be told of
     orders: dict[str, Order] = field(default_factory=dict)

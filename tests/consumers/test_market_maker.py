@@ -120,6 +120,14 @@ def test_a_fill_told_twice_counts_once() -> None:
     assert stage.state.position == 5
 
 
+def test_a_fill_that_comes_before_an_older_word_on_the_position_still_counts() -> None:
+    stage, bid, _ = quoting()
+    feed(stage, [fill(bid, 4, 1, at=20), fill(bid, 3, 2, at=40), net_position(4, at=30)])
+    assert stage.state.position == 4 + 3
+    feed(stage, [clock(120_000), net_position(5, at=25)])
+    assert stage.state.position == 5
+
+
 def test_the_venues_word_on_the_position_replaces_the_sum_of_the_fills_and_is_told() -> None:
     stage, bid, _ = quoting()
     made = feed(stage, [fill(bid, 4, at=10), net_position(7, at=20), fill(bid, 1, number=2, at=15)])
