@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import betaincinv, gammaincinv
+from scipy.special import betaincinv, betaln, gammaincinv
 
 from processors.online.decay_fits import LEVEL, Fit, exponential, seen
 from processors.online.fill_counts import Counts, Floats
 from processors.online.units import require
 
 TAILS = ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0)
+LEAST, MOST = 1e-300, 1.0 - 2.0**-53  # shares whose logarithm is exact enough, and not 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +92,25 @@ def believed(counts: Counts, prior: Prior) -> Fit:
         return Fit(reason="the rate of fills does not fall with the distance")
     kappa = math.log1p(stopping / continuing) / spacing
     excess = _excess(exponential(counts), continuing, stopping, spacing)
-    shares = betaincinv(continuing / excess, stopping / excess, np.array(TAILS))
-    low, high = (-math.log(share) / spacing for share in shares[::-1])
-    return Fit(kappa, low, high, float(mean.sum() / np.exp(-kappa * counts.depths[:stop]).sum()))
+    low, high = _decays(continuing / excess, stopping / excess)
+    return Fit(kappa, low / spacing, high / spacing, float(mean.sum() / np.exp(-kappa * counts.depths[:stop]).sum()))
 
 
 def _excess(fit: Fit, continuing: float, stopping: float, spacing: float) -> float:
     """Variance of ln kappa between the window's blocks over that of Poisson counts, where greater."""
     if fit.reason:
         return 1.0
-    low, high = (-math.log(share) for share in betaincinv(continuing, stopping, np.array(TAILS))[::-1])
+    low, high = _decays(continuing, stopping)
     return max(1.0, (math.log(fit.high / fit.low) / math.log(high / low)) ** 2)
+
+
+def _decays(continuing: float, stopping: float) -> tuple[float, float]:
+    """Both ends of -ln(p)."""
+    ends = []
+    for tail in reversed(TAILS):
+        share = float(betaincinv(continuing, stopping, tail))
+        if share > LEAST:
+            ends.append(-math.log(min(share, MOST)))
+        else:  # so near 0 the tail below p is p^a / (a B(a, b)), however small p is
+            ends.append(-(math.log(tail * continuing) + float(betaln(continuing, stopping))) / continuing)
+    return ends[0], ends[1]

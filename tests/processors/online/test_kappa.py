@@ -195,6 +195,17 @@ def test_the_posterior_stays_finite_in_thin_markets(fills):
     assert found.low < found.kappa < found.high
 
 
+@pytest.mark.parametrize("seconds", [1.0, 1e-2, 1e-4, 1e-9])
+def test_the_posterior_stays_finite_however_little_was_believed(seconds):
+    one_depth = np.zeros((12, 20))
+    one_depth[:, 0] = 100
+    for fills, stood in ((np.zeros((12, 20)), 0.0), (one_depth, 60.0)):
+        drawn = Counts(fills, np.full((12, 20), stood), np.arange(1.0, 21))
+        found = believed(drawn, Prior(seconds=seconds))
+        assert 0.0 < found.low < found.high < math.inf
+        assert 0.0 < found.kappa < math.inf
+
+
 def test_the_posterior_is_gamma_by_hand():
     # prior: mean 0.1 e^-1 worth 100 s; 7 fills in 50 s and two own ones of weight 3 in 20 s
     seen = Counts(np.array([[7.0, 1.0, 0.0]]), np.full((1, 3), 50.0), np.arange(1.0, 4), 0,
