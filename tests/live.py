@@ -27,6 +27,7 @@ from schemas import Record, Rejected
 from schemas.codec import Codec
 from schemas.position import Log, Position, Seen, position_of
 from tests.data import ROOT
+from tests.waiting import PATIENCE_S, until
 
 CHAINS = plan(usual(stages()))
 DERIVED = tuple(sorted({record.topic for stage in usual(stages()) for record in writes(stage)} | {"dead_letters"}))
@@ -73,13 +74,18 @@ class Workers:
             )
         return self._running[name]
 
-    def ready(self, name: str, timeout_s: float = 40.0) -> None:
+    def ready(self, name: str) -> None:
         """Wait until a worker has taken over partitions."""
-        until = time.monotonic() + timeout_s
-        while "partitions taken over" not in self.told(name):
+        self.wait_for(name, "partitions taken over")
+
+    def wait_for(self, name: str, words: str) -> None:
+        """Wait until a worker has told something."""
+
+        def has_told() -> bool:
             self.alive()
-            assert time.monotonic() < until, self.told(name)
-            time.sleep(0.05)
+            return words in self.told(name)
+
+        until(has_told, lambda: self.told(name))
 
     def kill(self, name: str) -> None:
         """End a worker as kill -9 does."""
@@ -90,7 +96,7 @@ class Workers:
     def stop(self, name: str) -> int:
         """End a worker with SIGTERM; its exit code."""
         self._running[name].send_signal(signal.SIGTERM)
-        return self._running[name].wait(20.0)
+        return self._running[name].wait(PATIENCE_S)
 
     def log(self, name: str) -> Path:
         """The file with what a worker has printed."""
@@ -98,16 +104,16 @@ class Workers:
 
     def told(self, name: str) -> str:
         """What a worker has printed."""
-        return self.log(name).read_text()[-6_000:]
+        return self.log(name).read_text()
 
     def alive(self) -> None:
         """Fail where a worker has ended by itself."""
         for name, process in self._running.items():
-            assert process.poll() in (None, -signal.SIGKILL, 0), f"{name}: {process.poll()}\n{self.told(name)}"
+            assert process.poll() in (None, -signal.SIGKILL, 0), f"{name}: {process.poll()}\n{self.told(name)[-4_000:]}"
 
 
 class Process:
-    """A tidemill command that can be killed and started again."""
+    """A tidemill command that can be killed and started again; a context manager that leaves none behind."""
 
     def __init__(self, settings: Settings, *arguments: str) -> None:
         given = {
@@ -123,26 +129,38 @@ class Process:
         self._log = settings.data_dir / f"{arguments[0]}.log"
         self.start()
 
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.kill()
+        self._running.wait()
+
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._running = subprocess.Popen(self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
 
     def kill(self) -> None:
-        assert self._running.poll() is None, self._log.read_text()[-4_000:]
+        assert self._running.poll() is None, self.told()[-4_000:]
         self._running.kill()
         self._running.wait()
 
-    def wait_for(self, words: str, timeout_s: float = 40.0) -> None:
-        """Wait until it has told something."""
-        until = time.monotonic() + timeout_s
-        while words not in self._log.read_text():
-            assert self._running.poll() is None, self._log.read_text()[-4_000:]
-            assert time.monotonic() < until, self._log.read_text()[-4_000:]
-            time.sleep(0.05)
+    def wait_for(self, words: str, times: int = 1) -> None:
+        """Wait until it has told something, so many times since it was first started."""
+
+        def has_told() -> bool:
+            assert self._running.poll() is None, self.told()[-4_000:]
+            return self.told().count(words) >= times
+
+        until(has_told, self.told)
+
+    def told(self) -> str:
+        """What it has printed."""
+        return self._log.read_text()
 
     def stop(self) -> None:
         self._running.terminate()
-        assert self._running.wait(30) == 0, self._log.read_text()[-4_000:]
+        assert self._running.wait(PATIENCE_S) == 0, self.told()[-4_000:]
 
 
 def write(settings: Settings, records: Sequence[Record], seed: int, seconds: float = 0.0) -> Iterator[int]:
@@ -170,7 +188,7 @@ def read(settings: Settings, topic: str) -> list[list[Message]]:
 
 def _partition(client: confluent_kafka.Consumer, topic: str, place: int) -> list[Message]:
     """All that a partition holds now; what is written meanwhile is left out, for it may never stop."""
-    low, high = _bounds(client, TopicPartition(topic, place))
+    low, high = bounds(client, TopicPartition(topic, place))
     client.assign([TopicPartition(topic, place, low)])
     found: list[Message] = []
     while low < high:
@@ -183,14 +201,14 @@ def _partition(client: confluent_kafka.Consumer, topic: str, place: int) -> list
     return found
 
 
-def _bounds(client: confluent_kafka.Consumer, place: TopicPartition, timeout_s: float = 30.0) -> tuple[int, int]:
+def bounds(client: confluent_kafka.Consumer, place: TopicPartition) -> tuple[int, int]:
     """The first offset and the end; a broker that has just come back may not lead its partitions yet."""
-    until = time.monotonic() + timeout_s
+    end = time.monotonic() + PATIENCE_S
     while True:
         try:
-            low, high = client.get_watermark_offsets(place, timeout=15.0)
+            low, high = client.get_watermark_offsets(place, timeout=60.0)
         except confluent_kafka.KafkaException:
-            if time.monotonic() > until:
+            if time.monotonic() > end:
                 raise
             time.sleep(0.2)
         else:
@@ -244,17 +262,20 @@ def _derive(chain: EventChain, log: Log, message: Message, found: dict[str, list
         found[record.topic].append(Entry(log[1], position.header(), key, CODEC.encode(record)))
 
 
-def wait_for(settings: Settings, workers: Workers, timeout_s: float = 40.0) -> dict[str, int]:
+def wait_for(settings: Settings, workers: Workers) -> dict[str, int]:
     """Wait until the derived topics hold what they must, and check it; the re-deliveries of each."""
     wanted = expected(settings)
-    until = time.monotonic() + timeout_s
     repeats: dict[str, int] = {}
     for topic in DERIVED:
         found, repeats[topic] = new(settings, topic)
-        while len(found) < len(wanted[topic]) and time.monotonic() < until:
+        end = time.monotonic() + PATIENCE_S
+        while len(found) < len(wanted[topic]) and time.monotonic() < end:
             workers.alive()
             time.sleep(0.3)
+            before = len(found)
             found, repeats[topic] = new(settings, topic)
+            if len(found) > before:
+                end = time.monotonic() + PATIENCE_S
         assert len(found) == len(wanted[topic]), f"{topic}: {len(found)} records, {len(wanted[topic])} expected"
         for number, pair in enumerate(zip(found, wanted[topic], strict=True)):
             assert pair[0] == pair[1], f"{topic}: record {number} of {len(found)}"
@@ -264,10 +285,9 @@ def wait_for(settings: Settings, workers: Workers, timeout_s: float = 40.0) -> d
 def sink_lag(settings: Settings) -> int:
     """How many records of ticks and buckets the sink has not committed."""
     own = settings.model_copy(update={"worker_id": ""})
-    consumer = confluent_kafka.Consumer(consumer_config(own, f"{settings.group}-clickhouse"))
     names = [full_name(settings, topic) for topic in ("ticks", "buckets")]
     places = [TopicPartition(name, number) for name in names for number in range(partitions(settings, "ticks"))]
-    ends = {(place.topic, place.partition): consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
-    done = {(place.topic, place.partition): max(place.offset, 0) for place in consumer.committed(places, timeout=10)}
-    consumer.close()
-    return sum(ends.values()) - sum(done.values())
+    with contextlib.closing(confluent_kafka.Consumer(consumer_config(own, f"{settings.group}-clickhouse"))) as client:
+        ends = [bounds(client, place)[1] for place in places]
+        done = [max(place.offset, 0) for place in client.committed(places, timeout=60.0)]
+    return sum(ends) - sum(done)

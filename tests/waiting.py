@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-PATIENCE_S = 120.0
+PATIENCE_S = 180.0
 
 
 def until(true: Callable[[], bool], told: Callable[[], str] = str, every_s: float = 0.05) -> None:

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from infra.archive import tables
 from infra.archive_check import damages, holes
@@ -51,7 +50,6 @@ class Writer:
         self.process.communicate()
 
 
-@pytest.mark.timeout(600)
 def test_kills_while_writing_and_putting_together_lose_and_double_nothing(tmp_path: Path) -> None:
     rng = random.Random(SEED)
     root = tmp_path / "archive"

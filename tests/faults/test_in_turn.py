@@ -10,7 +10,6 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -22,9 +21,9 @@ from producers.simulator import timestamp
 from schemas import Gap, Tick
 from tests.live import CODEC, Entry, Process, Workers, expected, new, read, sink_lag, wait_for
 from tests.producers import venue
+from tests.waiting import PATIENCE_S, until
 
 EVERY_S = 0.01
-PATIENCE_S = 60.0
 
 
 class Market(threading.Thread):
@@ -83,10 +82,7 @@ def trades(settings: Settings) -> list[int]:
 
 def reach(settings: Settings, trade_id: int) -> None:
     """Wait until a trade is in the log."""
-    until = time.monotonic() + PATIENCE_S
-    while max(trades(settings), default=0) < trade_id:
-        assert time.monotonic() < until, f"trade {trade_id} is not in the log"
-        time.sleep(0.5)
+    until(lambda: max(trades(settings), default=0) >= trade_id, lambda: f"trade {trade_id} is not in the log", 0.5)
 
 
 def holes(found: list[int]) -> list[tuple[int, int]]:
@@ -95,17 +91,18 @@ def holes(found: list[int]) -> list[tuple[int, int]]:
     return [(here + 1, there) for here, there in itertools.pairwise(ordered) if there > here + 1]
 
 
-@pytest.mark.timeout(400)
 def test_each_part_is_killed_in_turn_and_nothing_is_lost_or_doubled(private_broker: LocalKafka, tmp_path: Path) -> None:
     settings = load_settings(env_file=None, brokers=private_broker.address, group="turn", data_dir=tmp_path / "data")
     settings.data_dir.mkdir(parents=True)
     ensure_topics(settings)
     market = Market()
     market.start()
-    assert market.open.wait(10)
-    with Workers(settings, tmp_path) as workers:
-        feed = Process(settings, "feed", "coinbase", "ETH-USD", "--url", market.url)
-        sink = Process(settings, "sink", "clickhouse")
+    assert market.open.wait(PATIENCE_S)
+    with (
+        Workers(settings, tmp_path) as workers,
+        Process(settings, "feed", "coinbase", "ETH-USD", "--url", market.url) as feed,
+        Process(settings, "sink", "clickhouse") as sink,
+    ):
         workers.start("a")
         reach(settings, 100)
         feed.kill()
@@ -125,7 +122,7 @@ def test_each_part_is_killed_in_turn_and_nothing_is_lost_or_doubled(private_brok
         reach(settings, market.trade_id)
         feed.stop()
         market.over.set()
-        repeats = wait_for(settings, workers, PATIENCE_S)
+        repeats = wait_for(settings, workers)
         found = trades(settings)
         assert len(found) == len(set(found)), "a tick was written twice"
         gaps = [CODEC.decode(entry.value) for entry in new(settings, "gaps")[0]]
@@ -138,9 +135,7 @@ def test_each_part_is_killed_in_turn_and_nothing_is_lost_or_doubled(private_brok
 
 def kept(settings: Settings, sink: Process, buckets: list[Entry], ticks: int) -> None:
     """Wait until the sink has taken all there is, end it, and find every record in the history once."""
-    until = time.monotonic() + PATIENCE_S
-    while sink_lag(settings) and time.monotonic() < until:
-        time.sleep(0.5)
+    until(lambda: sink_lag(settings) == 0, every_s=0.5)
     sink.stop()
     client = connect(settings)
     counts = query(client, "SELECT (SELECT count() FROM ticks FINAL) AS t, (SELECT count() FROM buckets FINAL) AS b")

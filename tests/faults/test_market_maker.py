@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,13 @@ from tests.data import ROOT
 from tests.extended_venue.market import Player, recorded, repeated
 from tests.extended_venue.server import ExtendedVenue, Hosted, hosted
 from tests.live import CODEC, read
+from tests.waiting import PATIENCE_S, until
 
-pytestmark = [pytest.mark.real_broker, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.real_broker
 SPEED = 60.0
 MINUTES = float(os.environ.get("TIDEMILL_TEST_MARKET_MINUTES", "20"))
 LONGEST_S = 86_400.0  # it goes on while parts of ours come back
 COUNTDOWN_S = 6
-PATIENCE_S = 120.0
 INSTRUMENT = "extended:ETH-USD"
 START_CASH = 100_000  # of the venue's account
 # At this speed a minute of the market is a second of the log: what is counted in time is shorter by as much.
@@ -79,7 +79,7 @@ class Processes:
         process = self.running.pop(name)
         assert process.poll() is None, self.told(name)[-4_000:]
         process.send_signal(number)
-        return process.wait(30.0)
+        return process.wait(PATIENCE_S)
 
     def alive(self) -> None:
         for name, process in self.running.items():
@@ -92,13 +92,6 @@ class Processes:
 
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"
-
-
-def until(true: Callable[[], bool], told: Callable[[], str] = str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < end, told()[-4_000:]
-        time.sleep(0.1)
 
 
 def records(settings: Settings, kind: type[Record]) -> list[Any]:

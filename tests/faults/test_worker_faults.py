@@ -12,6 +12,7 @@ from infra.local import LocalKafka
 from infra.settings import Settings, load_settings
 from tests.live import Workers, wait_for, write
 from tests.streams import raw
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.real_broker
 
@@ -81,17 +82,14 @@ def test_other_options_are_refused_until_reset(live: Settings, tmp_path: Path) -
         wait_for(live, workers)
         assert workers.stop("a") == 0
         refused = workers.start("b", stages__buckets__width_ms=200)
-        assert refused.wait(30.0) == 2
+        assert refused.wait(PATIENCE_S) == 2
         assert "stages.buckets.width_ms was 160 and is 200" in workers.told("b")
         assert "Traceback" not in workers.told("b")
         workers.start("c", "--reset", stages__buckets__width_ms=200)
-        until = time.monotonic() + 20.0
-        while "state dropped" not in workers.told("c") and time.monotonic() < until:
-            time.sleep(0.1)
-        assert "state dropped" in workers.told("c")
+        workers.wait_for("c", "state dropped")
 
 
 def test_an_unknown_stage_is_a_users_mistake(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
     workers = Workers(make_settings(), tmp_path)
-    assert workers.start("a", "nonsense").wait(30.0) == 2
+    assert workers.start("a", "nonsense").wait(PATIENCE_S) == 2
     assert "no stage 'nonsense'" in workers.told("a")

@@ -2,10 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +19,7 @@ from infra.settings import load_settings
 from schemas.catalogue import TOPICS
 from tests import brokers
 from tests.data import ROOT
-
-
-def wait_for(what: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    until = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < until, "it has not happened"
-        time.sleep(0.05)
+from tests.waiting import until
 
 
 def alive(pid: int) -> bool:
@@ -48,28 +42,32 @@ def test_a_killed_broker_comes_back_at_the_same_place_with_its_topics(private_br
     assert set(partition_counts(settings)) == set(TOPICS)
 
 
-def test_a_broker_ends_with_the_process_that_it_is_tied_to(tmp_path: Path, private_broker: LocalKafka) -> None:
-    private_broker.stop()
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    if not brokers.java_and_maven():
+        pytest.skip("needs Java and Maven")
+    return tmp_path / ".tidemill" / "kafka"
+
+
+def test_a_broker_ends_with_the_process_that_it_is_tied_to(folder: Path) -> None:
     script = "import sys, time, pathlib, infra.local as local; local.LocalKafka(pathlib.Path(sys.argv[1])).start(); "
-    parent = subprocess.Popen([sys.executable, "-c", script + "time.sleep(600)", str(private_broker.folder)], cwd=ROOT)
+    parent = subprocess.Popen([sys.executable, "-c", script + "time.sleep(600)", str(folder)], cwd=ROOT)
     try:
-        wait_for(lambda: private_broker.pid is not None and answers(private_broker.address), 60.0)
-        broker = private_broker.pid
+        until(lambda: (folder / "port").exists() and answers(LocalKafka(folder).address))
+        broker = LocalKafka(folder).pid
         assert broker is not None
     finally:
         parent.kill()
         parent.wait()
-    wait_for(lambda: not alive(broker) and not private_broker.running)
+    until(lambda: not alive(broker) and not LocalKafka(folder).running)
 
 
 @pytest.fixture
-def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalKafka]:
-    if not brokers.java_and_maven():
-        pytest.skip("needs Java and Maven")
+def stack(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalKafka]:
     monkeypatch.chdir(tmp_path)
     port = free_port()
     monkeypatch.setenv("TIDEMILL_BROKERS", f"127.0.0.1:{port}")
-    broker = LocalKafka(tmp_path / ".tidemill" / "kafka", port)
+    broker = LocalKafka(folder, port)
     yield broker
     broker.stop()
 
@@ -81,7 +79,7 @@ def test_up_twice_crash_and_down_twice(stack: LocalKafka, capsys: pytest.Capture
     assert first is not None
     assert stack.pid == first
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: stack.pid not in (None, first) and answers(stack.address))
+    until(lambda: stack.pid not in (None, first) and answers(stack.address))
     status(json=True)
     assert '"topic":"ticks","partitions":4' in capsys.readouterr().out
     local_cli.down()
@@ -90,9 +88,11 @@ def test_up_twice_crash_and_down_twice(stack: LocalKafka, capsys: pytest.Capture
     assert "no local Kafka was running" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_told(tmp_path: Path, private_broker: LocalKafka) -> None:
-    with pytest.raises(UserError, match=f"port {private_broker.port} on 127.0.0.1 is taken"):
-        LocalKafka(tmp_path / "second", private_broker.port).start()
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} on 127.0.0.1 is taken"):
+            LocalKafka(tmp_path / "second", port).start()
 
 
 def test_missing_java_and_maven_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from infra.settings import Settings, load_settings
 from schemas import Clock, Connect
 from schemas.codec import Codec
 from schemas.position import POSITION_HEADER, Headers, Position, Times, header_value, position_of, times_of
+from tests.waiting import PATIENCE_S
 
 CONNECT = Connect(instrument="coinbase:ETH-USD", event_ns=5, feed="coinbase", cause="start")
 
@@ -28,13 +29,13 @@ def read(settings: Settings, topic: str, count: int) -> list[Message]:
 
 
 def _take(consumer: Consumer, count: int) -> Iterator[Message]:
-    until = time.monotonic() + 30.0
+    end = time.monotonic() + PATIENCE_S
     while count:
         for message in consumer.consume(count, 0.5):
             assert message.error() is None
             count -= 1
             yield message
-        assert time.monotonic() < until, f"{count} records have not come"
+        assert time.monotonic() < end, f"{count} records have not come"
 
 
 def headers(message: Message) -> Headers:

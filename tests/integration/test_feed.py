@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from infra import registry
 from infra.broker import consumer_config, full_name, partitions
@@ -23,9 +23,11 @@ from producers.publishing import Outlet
 from producers.transport import Transport
 from schemas import Clock, Connect, Record, Tick
 from schemas.codec import Codec
-from tests.loopback import Action, Drop, Loopback, Pause
+from tests.live import bounds
+from tests.loopback import Action, Drop, Loopback
 from tests.producers import venue
 from tests.producers.test_transport import ticker
+from tests.waiting import PATIENCE_S, until, until_true
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,28 +41,15 @@ def logged(settings: Settings, topic: str) -> list[list[Record]]:
         low, high = bounds(consumer, TopicPartition(name, partition))
         consumer.assign([TopicPartition(name, partition, low)])
         found.append([])
-        until = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         while len(found[-1]) < high - low:
-            assert time.monotonic() < until, f"{len(found[-1])} of {high - low} records read"
+            assert time.monotonic() < end, f"{len(found[-1])} of {high - low} records read"
             message = consumer.poll(1.0)
             if message is not None:
                 assert message.error() is None, message.error()
                 found[-1].append(codec.decode(message.value()))
     consumer.close()
     return found
-
-
-def bounds(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    """First and next offset; a topic just made may be without a leader for a moment."""
-    until = time.monotonic() + 10
-    while True:
-        try:
-            low, high = consumer.get_watermark_offsets(partition, timeout=10)
-            return low, high
-        except KafkaException:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.2)
 
 
 def command(settings: Settings, *arguments: str, wait: bool = True) -> subprocess.Popen[str]:
@@ -73,7 +62,7 @@ def command(settings: Settings, *arguments: str, wait: bool = True) -> subproces
     pipe = subprocess.PIPE
     running = subprocess.Popen(run, cwd=settings.data_dir, env=environment, stdout=pipe, stderr=pipe, text=True)
     if wait:
-        running.wait(60)
+        running.wait(PATIENCE_S)
     return running
 
 
@@ -84,11 +73,24 @@ def test_a_live_feed_writes_what_came_with_clocks_after_it_in_every_partition(li
             [venue.subscriptions("ETH-USD"), *map(ticker, range(195, 301))],
         ]
         async with Loopback(script) as loopback:
+            kept: list[Record] = []
             outlet = Outlet(publisher, "coinbase")
+
+            def emit(record: Record) -> None:
+                kept.append(record)
+                outlet(record)
+
+            def all_there() -> bool:
+                last = any(isinstance(record, Tick) and record.trade_id == 300 for record in kept)
+                return last and sum(isinstance(record, Clock) for record in kept) >= 5
+
             quick = Backoff(base_s=0.01, cap_s=0.02, spacing_s=0.01)
-            transport = Transport(Coinbase, ["ETH-USD"], outlet, url=loopback.url, backoff=quick)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(transport.run(), 1.5)
+            transport = Transport(Coinbase, ["ETH-USD"], emit, url=loopback.url, backoff=quick)
+            running = asyncio.create_task(transport.run())
+            await until_true(all_there, running)
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
 
     with Publisher(live, registry.codec(live)) as publisher:
         asyncio.run(run(publisher))
@@ -125,10 +127,7 @@ def test_the_command_follows_a_venue_over_a_pair_of_links_and_records_it(live: S
     live.data_dir.mkdir(parents=True, exist_ok=True)
 
     async def run() -> subprocess.Popen[str]:
-        script: list[list[Action]] = [
-            [venue.subscriptions("ETH-USD"), *map(ticker, range(1, 51)), Pause(5), ticker(51)]
-        ]
-        async with Loopback(script) as loopback:
+        async with Loopback([[venue.subscriptions("ETH-USD"), *map(ticker, range(1, 51))]]) as loopback:
             options = ("--redundant", "--url", loopback.url, "--seconds", "4", "--record", "day.jsonl")
             return await asyncio.to_thread(command, live, "feed", "coinbase", *options)
 
@@ -145,12 +144,14 @@ def test_the_command_follows_a_venue_over_a_pair_of_links_and_records_it(live: S
 def test_the_simulator_ends_cleanly_on_sigterm(live: Settings) -> None:
     live.data_dir.mkdir(parents=True, exist_ok=True)
     running = command(live, "feed", "simulator", "ETH-USD", wait=False)
-    until = time.monotonic() + 30
-    while not any(isinstance(record, Tick) for log in logged(live, "ticks") for record in log):
-        assert time.monotonic() < until
+
+    def begun() -> bool:
         assert running.poll() is None, running.communicate()
+        return any(isinstance(record, Tick) for log in logged(live, "ticks") for record in log)
+
+    until(begun)
     running.send_signal(signal.SIGTERM)
-    output, errors = running.communicate(timeout=20)
+    output, errors = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 0, errors
     published, confirmed = (int(word) for word in output.split() if word.isdigit())
     assert published > 0

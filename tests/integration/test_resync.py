@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 from infra import registry
 from infra.publisher import Publisher
@@ -14,6 +13,7 @@ from schemas import Depth, Record, Resync
 from schemas.codec import Codec
 from tests.integration.test_feed import logged
 from tests.producers.streamed import INSTRUMENT, Broadcast, Numbers
+from tests.waiting import until_true
 
 
 def test_a_resync_in_the_log_brings_one_new_snapshot_into_it(live: Settings) -> None:
@@ -42,7 +42,7 @@ def test_a_resync_in_the_log_brings_one_new_snapshot_into_it(live: Settings) -> 
             publisher.flush()
             with resync.listening(live, Codec(), "numbers", ask):
                 running = asyncio.create_task(transport.run())
-                await until(lambda: bool(snapshots()))
+                await until_true(lambda: bool(snapshots()), running)
                 taken_ns = snapshots()[0].event_ns
                 publisher.publish_raw("resyncs", b"junk", INSTRUMENT.encode())
                 publisher.publish(Resync("others:S", taken_ns + 1, "sequence", 1))
@@ -50,7 +50,7 @@ def test_a_resync_in_the_log_brings_one_new_snapshot_into_it(live: Settings) -> 
                 publisher.publish(Resync(INSTRUMENT, taken_ns + 1, "crossed", 2))
                 publisher.publish(Resync(INSTRUMENT, taken_ns + 2, "sequence", 3))
                 publisher.flush()
-                await until(lambda: len(asked) == 3 and len(snapshots()) == 2)
+                await until_true(lambda: len(asked) == 3 and len(snapshots()) == 2, running)
                 await asyncio.sleep(0.3)
                 running.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -63,9 +63,3 @@ def test_a_resync_in_the_log_brings_one_new_snapshot_into_it(live: Settings) -> 
     log = [record for log in logged(live, "depths") for record in log if isinstance(record, Depth)]
     assert [record.kind for record in log if record.kind != "delta"] == ["connect", "snapshot", "snapshot", "connect"]
     assert log == [record for record in kept if isinstance(record, Depth)]
-
-
-async def until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not done():
-            await asyncio.sleep(0.01)

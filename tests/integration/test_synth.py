@@ -1,6 +1,5 @@
 """Real days of bars through Kafka and a worker: forecast, scored and weighed as a replay does it, kill or no kill."""
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,8 @@ from schemas import Record
 from tests.live import CODEC, Workers, new, wait_for, write
 from tests.minute_bars import MINUTE, prompt
 from tests.processors.synth import real
+from tests.waiting import until
 
-PATIENCE_S = 150.0
 DAYS = 3.2  # the first three warm the state up
 
 
@@ -28,7 +27,6 @@ def with_prompts(bars: list[Record]) -> list[Record]:
 
 
 @pytest.mark.real_broker
-@pytest.mark.timeout(400)
 def test_real_bars_are_forecast_and_scored_live_as_in_a_replay(
     make_topics: Callable[..., Settings], tmp_path: Path
 ) -> None:
@@ -37,12 +35,10 @@ def test_real_bars_are_forecast_and_scored_live_as_in_a_replay(
     with Workers(settings, tmp_path, max_batch=50) as workers:
         workers.start("a")
         assert sum(1 for _ in write(settings, records, seed=6)) > 0
-        until = time.monotonic() + PATIENCE_S
-        while not new(settings, "forecasts")[0] and time.monotonic() < until:
-            time.sleep(0.2)
+        until(lambda: bool(new(settings, "forecasts")[0]), lambda: workers.told("a"), 0.2)
         workers.kill("a")
         workers.start("b")
-        wait_for(settings, workers, timeout_s=PATIENCE_S)
+        wait_for(settings, workers)
         workers.ready("b")
         assert workers.stop("b") == 0
     scores = [CODEC.decode(entry.value) for entry in new(settings, "forecast_scores")[0]]

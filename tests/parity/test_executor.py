@@ -24,9 +24,10 @@ from processors.stage import Stage, name, stages, writes
 from schemas import Depth, Record
 from schemas.codec import Codec
 from schemas.position import Position
-from tests.live import Entry, Process, Workers, new
+from tests.live import Entry, Process, Workers, bounds, new
 from tests.merged import copies
 from tests.raws import every_topic
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.real_broker
 
@@ -86,23 +87,25 @@ def settled(settings: Settings, workers: Workers) -> None:
     readers[f"{settings.group}-merge"] = (*MARKET, *ORDERS)
     before: list[int] = [-1]
     now: list[int] = [0]
-    until = time.monotonic() + 90.0
+    end = time.monotonic() + PATIENCE_S
     with contextlib.ExitStack() as closing:
         clients = {group: Consumer(consumer_config(settings, group)) for group in readers}
         for client in clients.values():
             closing.callback(client.close)
         while before != now or any(now):
-            assert time.monotonic() < until, f"still to be read: {now}"
+            assert time.monotonic() < end, f"still to be read: {now}"
             time.sleep(1.0)
             workers.alive()
             before, now = now, [lag(settings, client, readers[group]) for group, client in clients.items()]
+            if before != now:
+                end = time.monotonic() + PATIENCE_S
 
 
 def lag(settings: Settings, client: Consumer, topics: Sequence[str]) -> int:
     """How many records of some topics a group has not committed."""
     places = [TopicPartition(full_name(settings, topic), place) for topic in topics for place in range(4)]
-    committed = client.committed(places, timeout=15.0)
-    ends = [client.get_watermark_offsets(place, timeout=15.0)[1] for place in places]
+    committed = client.committed(places, timeout=60.0)
+    ends = [bounds(client, place)[1] for place in places]
     return sum(end - max(place.offset, 0) for place, end in zip(committed, ends, strict=True))
 
 
@@ -111,10 +114,9 @@ def test_executors_decide_live_what_the_merged_log_says(make_topics: Callable[..
     print("seed", seed)
     chance = random.Random(seed)
     settings = make_topics()
-    merger = Process(settings, "merge")
-    merger.wait_for("partitions taken over")
     names = [name(stage) for stage in EXECUTORS]
-    with Workers(settings, tmp_path) as workers:
+    with Process(settings, "merge") as merger, Workers(settings, tmp_path) as workers:
+        merger.wait_for("partitions taken over")
 
         def again(executor: str) -> None:
             workers.kill(executor)
@@ -126,6 +128,7 @@ def test_executors_decide_live_what_the_merged_log_says(make_topics: Callable[..
 
         for executor in names:
             workers.start(executor, executor)
+        for executor in names:
             workers.ready(executor)
         faults: list[Callable[[], None]] = [
             merge_again,
@@ -142,7 +145,7 @@ def test_executors_decide_live_what_the_merged_log_says(make_topics: Callable[..
         settled(settings, workers)
         assert not faults
         assert [workers.stop(executor) for executor in names] == [0] * len(names)
-    merger.stop()
+        merger.stop()
     repeats = copies(settings)[1]
     print("repeats in the merged log", repeats)
     for stage in EXECUTORS:

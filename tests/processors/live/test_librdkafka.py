@@ -12,6 +12,7 @@ from infra.settings import Settings
 from processors.live.librdkafka import BatchProducer, Reports
 from schemas.pieces import Pieces
 from tests.live import read
+from tests.waiting import PATIENCE_S
 
 HEADERS = ("tidemill-position", "tidemill-times")
 COUNT = 300
@@ -25,11 +26,11 @@ def producing(live: Settings) -> Callable[..., BatchProducer]:
     return make
 
 
-def told(producer: BatchProducer, count: int, timeout_s: float = 20.0) -> Reports:
+def told(producer: BatchProducer, count: int) -> Reports:
     """What has become of so many records."""
-    found, until = Reports(Counter(), []), time.monotonic() + timeout_s
+    found, end = Reports(Counter(), []), time.monotonic() + PATIENCE_S
     while sum(found.confirmed.values()) + len(found.failed) < count:
-        assert time.monotonic() < until, found
+        assert time.monotonic() < end, found
         some = producer.reports(0.1)
         found.confirmed.update(some.confirmed)
         found.failed.extend(some.failed)

@@ -27,6 +27,7 @@ from schemas.codec import Codec
 from schemas.position import Position, position_of
 from tests.live import Workers, read
 from tests.streams import raw
+from tests.waiting import PATIENCE_S, until
 
 CODEC = Codec()
 TICKS = 40
@@ -38,14 +39,14 @@ def worker(settings: Settings) -> Worker:
 
 def opened(settings: Settings) -> Worker:
     """A worker that holds partition 0, in a group that has a coordinator, as after a rebalance."""
-    until = time.monotonic() + 20.0
+    end = time.monotonic() + PATIENCE_S
     while True:
         own = worker(settings)
         try:
             own.open([source(settings)], 1)
         except KafkaException as error:
             waits = error.args[0].code() in (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
-            if not waits or time.monotonic() > until:
+            if not waits or time.monotonic() > end:
                 raise
             time.sleep(0.1)
         else:
@@ -78,7 +79,7 @@ def test_a_log_that_lost_what_follows_a_checkpoint_is_refused_unless_that_is_acc
     publish(settings, checkpoint_at=10)
     place = TopicPartition(*source(settings), 25)
     client = admin(settings)
-    client.delete_records([place])[place].result(20.0)
+    client.delete_records([place])[place].result(PATIENCE_S)
     with pytest.raises(UserError, match=r"begins at 25, the checkpoint .* is at 10: 15 records are gone.*ACCEPT_LOSS"):
         opened(settings)
     accepting = opened(settings.model_copy(update={"accept_loss": True}))
@@ -91,7 +92,7 @@ def test_a_partition_that_stands_still_ends_the_worker(make_topics: Callable[...
     publish(settings)
     own = opened(settings)
     with pytest.raises(Stalled, match=rf"ticks 0 has stood at offset 0 for \d+ s with {TICKS} records to read"):
-        asyncio.run(asyncio.wait_for(own.watch(), 20.0))
+        asyncio.run(asyncio.wait_for(own.watch(), PATIENCE_S))
 
 
 @pytest.mark.real_broker
@@ -126,11 +127,12 @@ def test_a_chain_on_a_derived_topic_takes_what_was_written_twice_once(live: Sett
     assert len(wanted) > 100
     with Workers(live, tmp_path) as workers:
         workers.start("a", "emas")
-        until = time.monotonic() + 40.0
-        while len(found := read(live, "emas")[0]) < len(wanted):
+
+        def all_there() -> bool:
             workers.alive()
-            assert time.monotonic() < until, workers.told("a")
-            time.sleep(0.1)
+            return len(read(live, "emas")[0]) >= len(wanted)
+
+        until(all_there, lambda: workers.told("a"))
         assert workers.stop("a") == 0
         found = read(live, "emas")[0]
     assert [message.value() for message in found] == wanted
