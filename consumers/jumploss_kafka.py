@@ -36,6 +36,7 @@ class KafkaJumpLoss(Background):
         self._fee_units = fee_units
         self._dynamic = False
         self._ended = threading.Event()
+        self._live_ns = 0  # what was published from then on is told
 
     def set_settlement(self, settlement_time: float, time_type_seconds: bool = True) -> None:
         super().set_settlement(settlement_time, time_type_seconds)
@@ -47,21 +48,20 @@ class KafkaJumpLoss(Background):
 
     def _begin(self) -> None:
         self._ended.clear()
+        self._live_ns = time.time_ns()
 
     def _end(self) -> None:
         self._ended.set()
 
     def _follow(self) -> None:
-        start_ns = time.time_ns() - BACKFILL_NS
-        live_ns = time.time_ns()
-        reader = Reader(self._settings, codec(self._settings), READS, start=start_ns)
+        reader = Reader(self._settings, codec(self._settings), READS, start=self._live_ns - BACKFILL_NS)
         with reader:
             while not self._ended.is_set():
                 for received in reader.poll(0.1):
                     record = received.record
                     if record.key != self.instrument:
                         continue
-                    live = received.times is None or received.times.produced_ns >= live_ns
+                    live = received.times is None or received.times.produced_ns >= self._live_ns
                     if isinstance(record, Bucket):
                         self._on_bucket(record, live and self._dynamic)
                     elif isinstance(record, JumpLoss) and live and not self._dynamic:

@@ -14,6 +14,7 @@ from infra.registry import codec
 from infra.settings import Settings
 from schemas import JumpLoss
 from schemas.position import Position
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "adding-a-consumer.md"
@@ -35,7 +36,7 @@ def tidemill(folder: Path, *arguments: str, **variables: str) -> str:
     environment = os.environ | variables | {"PYTHONPATH": str(folder), "COLUMNS": "160"}
     call = [sys.executable, "-m", "infra.cli", *arguments]
     return subprocess.run(
-        call, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=True
+        call, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=True
     ).stdout
 
 

@@ -26,6 +26,7 @@ from schemas import Book, Record, Trade
 from tests.consumers.maker import book
 from tests.data import ROOT
 from tests.streams import NOON
+from tests.waiting import PATIENCE_S, until, until_true
 
 NOW_MS = int(time.time() * 1_000)
 ETH = "extended:ETH-USD"
@@ -66,12 +67,9 @@ def test_a_venues_stream_becomes_files_until_a_signal(tmp_path: Path, number: si
             port = server.sockets[0].getsockname()[1]
             process = collect("collect", ETH, "--direct", "--url", f"ws://127.0.0.1:{port}", "--out", str(tmp_path))
             files = [tmp_path / name for name in ("orderbook_depth.csv", "trades.csv")]
-            for _ in range(300):
-                await asyncio.sleep(0.1)
-                if all(file.exists() and file.stat().st_size > 5_000 for file in files):
-                    break
+            await until_true(lambda: all(file.exists() and file.stat().st_size > 5_000 for file in files))
             process.send_signal(number)
-            _, errors = await asyncio.to_thread(process.communicate, timeout=20)
+            _, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE_S)
             return process.returncode, errors
 
     code, errors = asyncio.run(session())
@@ -129,17 +127,15 @@ def test_the_maker_collects_only_while_trading_is_not_enabled(settings: Settings
     given = {"TIDEMILL_BROKERS": settings.brokers, "TIDEMILL_TOPIC_PREFIX": settings.topic_prefix}
     ensure_topics(settings)
     process = collect("maker", "--config", str(config), **given)
+    path = tmp_path / "data" / "orderbook_depth.csv"
+
+    def collected() -> bool:  # it begins with what is new, and keeps rows a hundred at a time
+        publish(settings, *[msgspec.structs.replace(book(), instrument=ETH)] * 200)
+        return path.exists() and len(rows(path)) > 0
+
     try:
-        for _ in range(200):
-            time.sleep(0.1)
-            publish(settings, msgspec.structs.replace(book(), instrument=ETH))
-            if (tmp_path / "data" / "trades.csv").exists():
-                break
-        time.sleep(1.0)
-        publish(settings, msgspec.structs.replace(book(), instrument=ETH))
-        time.sleep(1.0)
+        until(collected, every_s=0.2)
     finally:
         process.terminate()
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
-    assert rows(tmp_path / "data" / "orderbook_depth.csv")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from consumers.jumploss import QUEUE_SIZE, Config, JumpLossWorker
 from producers.backoff import Backoff
 from producers.simulator import timestamp
 from tests.loopback import Drop, Loopback, Script
+from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parent.parent.parent
 QUICK = Backoff(base_s=0.05, cap_s=0.1, spacing_s=0.05)
@@ -43,21 +44,14 @@ def venue(script: Script) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     server = Loopback(script)
-    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(PATIENCE_S)
     try:
         yield server.url
     finally:
-        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(PATIENCE_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 15.0) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def now_ns() -> int:
@@ -69,7 +63,7 @@ def test_updates_come_to_the_queue_and_the_callback() -> None:
     with venue([[SUBSCRIBED, *ticks(now_ns() - 5_000_000_000, 30)]]) as url:
         worker = JumpLossWorker(5000, told.append, url=url)
         worker.start_background()
-        wait_until(lambda: len(told) >= 29)
+        until(lambda: len(told) >= 29)
         worker.stop()
     queued = [worker.updates.get_nowait() for _ in range(worker.updates.qsize())]
     assert queued == told
@@ -85,11 +79,11 @@ def test_the_average_survives_a_reconnect_and_a_new_start() -> None:
     with venue(script) as url:
         worker = JumpLossWorker(5000, url=url, backoff=QUICK)
         worker.start_background()
-        wait_until(lambda: worker.updates.qsize() >= 42)
+        until(lambda: worker.updates.qsize() >= 42)
         worker.stop()
         before = worker.updates.qsize()
         worker.start_background()
-        wait_until(lambda: worker.updates.qsize() > before)
+        until(lambda: worker.updates.qsize() > before)
         worker.stop()
     counts = [worker.updates.get_nowait().bucket_count for _ in range(worker.updates.qsize())]
     assert counts == list(range(1, len(counts) + 1))
@@ -99,7 +93,7 @@ def test_clocks_close_buckets_while_the_venue_is_silent() -> None:
     with venue([[SUBSCRIBED, *ticks(now_ns() - 500_000_000, 2)]]) as url:
         worker = JumpLossWorker(5000, url=url)
         worker.start_background()
-        wait_until(lambda: worker.updates.qsize() >= 12)
+        until(lambda: worker.updates.qsize() >= 12)
         worker.stop()
     updates = [worker.updates.get_nowait() for _ in range(12)]
     assert updates[-1].mu_j_percent < updates[1].mu_j_percent
@@ -111,8 +105,8 @@ def test_a_reader_that_never_comes_loses_the_oldest_and_it_is_counted() -> None:
     with venue([[SUBSCRIBED, *ticks(now_ns() - count * 160_000_000, count)]]) as url:
         worker = JumpLossWorker(5000, url=url)
         worker.start_background()
-        wait_until(lambda: worker.dropped > 0 and worker.request_jumploss(5000, 10) is not None)
-        wait_until(lambda: worker.updates.queue[-1].bucket_count >= count - 1)
+        until(lambda: worker.dropped > 0 and worker.request_jumploss(5000, 10) is not None)
+        until(lambda: worker.updates.queue[-1].bucket_count >= count - 1)
         worker.stop()
     updates = [worker.updates.get_nowait() for _ in range(worker.updates.qsize())]
     assert len(updates) == QUEUE_SIZE
@@ -126,7 +120,7 @@ def test_a_callback_that_fails_is_counted_and_does_no_harm() -> None:
     with venue([[SUBSCRIBED, *ticks(now_ns() - 5_000_000_000, 10)]]) as url:
         worker = JumpLossWorker(5000, fail, url=url)
         worker.start_background()
-        wait_until(lambda: worker.updates.qsize() >= 9)
+        until(lambda: worker.updates.qsize() >= 9)
         assert worker.running
         worker.stop()
     assert worker.callback_errors >= 9
@@ -136,7 +130,7 @@ def test_a_callback_may_stop_the_worker() -> None:
     with venue([[SUBSCRIBED, *ticks(now_ns() - 5_000_000_000, 10)]]) as url:
         worker = JumpLossWorker(5000, lambda update: worker.stop(), url=url)
         worker.start_background()
-        wait_until(lambda: not worker.running)
+        until(lambda: not worker.running)
     assert worker.error is None
 
 
@@ -145,7 +139,7 @@ def test_junk_and_repeats_are_counted_and_the_stream_goes_on() -> None:
     with venue([[SUBSCRIBED, *frames[:5], "junk", frames[2], *frames[5:]]]) as url:
         worker = JumpLossWorker(5000, url=url)
         worker.start_background()
-        wait_until(lambda: worker.updates.qsize() >= 9)
+        until(lambda: worker.updates.qsize() >= 9)
         worker.stop()
     assert worker.refused == 2
 
@@ -154,7 +148,7 @@ def test_at_most_so_many_updates_a_second() -> None:
     with venue([[SUBSCRIBED, *ticks(now_ns() - 10_000_000_000, 60)]]) as url:
         worker = JumpLossWorker(5000, url=url, max_updates_per_second=1.0)
         worker.start_background()
-        wait_until(lambda: worker.updates.qsize() >= 9)
+        until(lambda: worker.updates.qsize() >= 9)
         worker.stop()
     times = [worker.updates.get_nowait().timestamp for _ in range(worker.updates.qsize())]
     assert min(later - sooner for sooner, later in itertools.pairwise(times)) >= 1.0
@@ -170,7 +164,7 @@ def test_stop_before_start_and_twice_is_harmless() -> None:
 def test_an_address_that_is_none_ends_the_worker_with_its_error() -> None:
     worker = JumpLossWorker(5000, url="nowhere")
     worker.start_background()
-    wait_until(lambda: not worker.running)
+    until(lambda: not worker.running)
     assert "nowhere" in str(worker.error)
 
 
@@ -196,7 +190,7 @@ def test_the_command_prints_the_seeds_lines_and_obeys_the_keyboard() -> None:
             first = process.stdout.readline()
             process.stdin.write("seconds 20\nfee 6000\nblocks\nfee -1\nnonsense 1\nquit\n")
             process.stdin.flush()
-            _, errors = process.communicate(timeout=30)
+            _, errors = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
     assert first == "JL(simple,no-clamp): μ_J=0.000000% F=0.050000% JL=0.000000% buckets=1 loss=$0.000000\n"
@@ -209,7 +203,7 @@ def test_the_command_prints_the_seeds_lines_and_obeys_the_keyboard() -> None:
 
 def test_the_command_ends_after_so_many_lines() -> None:
     with venue([[SUBSCRIBED, *ticks(now_ns() - 5_000_000_000, 30)]]) as url:
-        output, _ = command(url, "--every", "0", "--count", "5").communicate(timeout=30)
+        output, _ = command(url, "--every", "0", "--count", "5").communicate(timeout=PATIENCE_S)
     assert [line.rpartition("buckets=")[2] for line in output.splitlines()] == ["1", "2", "3", "4", "5"]
 
 
@@ -223,7 +217,7 @@ def test_the_command_ends_after_so_many_lines() -> None:
 )
 def test_a_mistake_is_a_message_and_exit_code_2(arguments: list[str], said: str) -> None:
     process = command("ws://127.0.0.1:1", *arguments)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert said in errors
     assert "Traceback" not in errors

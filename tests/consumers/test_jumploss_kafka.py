@@ -1,7 +1,5 @@
 """The jump loss from what workers have derived."""
 
-import time
-
 from consumers.estimator import Estimator
 from consumers.jumploss_kafka import KafkaJumpLoss
 from infra.publisher import Publisher
@@ -11,7 +9,7 @@ from processors.emas import Emas
 from processors.jump_losses import JumpLosses
 from schemas import Bucket, JumpLoss
 from schemas.position import Position
-from tests.consumers.test_jumploss import wait_until
+from tests.waiting import until
 
 NAME = "coinbase:ETH-USD"
 
@@ -41,10 +39,9 @@ def publish(settings: Settings, begin: int, end: int, *, repeat: bool = False) -
 
 def test_at_the_workers_half_life_it_follows_their_average_under_its_own_fee(live: Settings) -> None:
     worker = KafkaJumpLoss(live, 0)
-    worker.start_background()
-    time.sleep(2.0)  # it tells what is written from its start on
+    worker.start_background()  # it tells what is written from then on
     publish(live, 0, 20, repeat=True)
-    wait_until(lambda: worker.updates.qsize() >= 20)
+    until(lambda: worker.updates.qsize() >= 20)
     worker.stop()
     updates = [worker.updates.get_nowait() for _ in range(worker.updates.qsize())]
     assert [update.bucket_count for update in updates] == list(range(1, 21))
@@ -54,13 +51,11 @@ def test_at_the_workers_half_life_it_follows_their_average_under_its_own_fee(liv
 
 def test_at_another_half_life_the_last_ten_minutes_count(live: Settings) -> None:
     publish(live, 0, 40)
-    time.sleep(0.1)
     worker = KafkaJumpLoss(live, 5_000)
     worker.set_settlement(2.0)
     worker.start_background()
-    time.sleep(2.0)
     publish(live, 40, 60)
-    wait_until(lambda: worker.updates.qsize() >= 20)
+    until(lambda: worker.updates.qsize() >= 20)
     answer = worker.request_jumploss(5_000, 2.0)
     worker.stop()
     expected = Estimator(NAME, 5_000, half_life_ms=1_000)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from schemas.codec import Codec
 from schemas.position import Position
 from tests.data import ROOT
 from tests.streams import raw
+from tests.waiting import PATIENCE_S, until
 
 STREAM = list(raw(seed=3, count=1_200))
 LIMITS = Limits(records=300, seconds=0.2)
@@ -58,7 +58,7 @@ def publish(settings: Settings, records: Sequence[Record]) -> None:
             publisher.publish(record, partition=1)
 
 
-def run_until(runner: Runner, done: Callable[[], bool], seconds: float = 40.0) -> list[BaseException]:
+def run_until(runner: Runner, done: Callable[[], bool]) -> list[BaseException]:
     """Run a sink until something is so; what it raised."""
     failures: list[BaseException] = []
 
@@ -70,13 +70,9 @@ def run_until(runner: Runner, done: Callable[[], bool], seconds: float = 40.0) -
 
     thread = threading.Thread(target=work)
     thread.start()
-    ended = threading.Event()
-    for _ in range(int(seconds / 0.1)):
-        if done() or failures:
-            break
-        ended.wait(0.1)
+    until(lambda: done() or bool(failures))
     runner.stop()
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     return failures
 
@@ -151,12 +147,11 @@ def test_the_command_keeps_what_is_there_and_ends_well_when_told_to(live: Settin
     environment = os.environ | {f"TIDEMILL_{name}": value for name, value in own.items()}
     environment["TIDEMILL_DATA_DIR"] = str(live.data_dir)
     process = subprocess.Popen([sys.executable, "-m", "consumers", "archive"], env=environment, cwd=ROOT)
-    root, until_s = live.data_dir / "archive", time.monotonic() + 90
+    root = live.data_dir / "archive"
     try:
-        while time.monotonic() < until_s and not list(root.rglob("*.parquet")):
-            time.sleep(0.2)
+        until(lambda: any(root.rglob("*.parquet")) and len(archived(root, "ticks")) == len(STREAM), every_s=0.5)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
     finally:
         process.kill()
     assert archived(root, "ticks") == STREAM

@@ -19,6 +19,7 @@ from schemas import Clock, Depth, Record
 from schemas.levels import packed
 from tests.data import ROOT
 from tests.streams import MILLISECOND, NOON, quote
+from tests.waiting import PATIENCE_S
 
 APP = typer.Typer()
 APP.command()(tail)
@@ -81,7 +82,7 @@ def test_what_comes_is_printed_until_ctrl_c(live: Settings) -> None:
             publish(live, quote("x:1", NOON + number, trade_id=number))
             assert f"trade_id={number}" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=20)
+        out, error = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out, error) == (130, "", "")
 
 

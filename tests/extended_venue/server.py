@@ -19,6 +19,7 @@ from consumers.gateways.extended import Hosts
 from tests.extended_venue.account import MARKET, Keys, Wrong
 from tests.extended_venue.exchange import Exchange, now_ms
 from tests.http_venue import Answer, HttpVenue, Request
+from tests.waiting import PATIENCE_S
 
 TICK_S = 0.02
 API, STREAM = "/api/v1", "/stream.extended.exchange/v1"
@@ -284,7 +285,7 @@ def hosted(venue: ExtendedVenue) -> Iterator[Hosted]:
 
     thread = threading.Thread(target=asyncio.run, args=(run(),), daemon=True)
     thread.start()
-    assert up.wait(10.0)
+    assert up.wait(PATIENCE_S)
     try:
         yield Hosted(venue, loops[0])
     finally:

@@ -17,6 +17,7 @@ from tests.consumers.gateways.running import ask, venue_client
 from tests.extended_venue.account import MARKET
 from tests.extended_venue.market import Player, generated, recorded, repeated
 from tests.extended_venue.server import ExtendedVenue
+from tests.waiting import until_true
 
 
 def test_our_feed_follows_the_market_that_the_venue_plays() -> None:
@@ -27,22 +28,22 @@ def test_our_feed_follows_the_market_that_the_venue_plays() -> None:
             base = venue.hosts.stream.partition("/stream")[0]
             transport = Transport(Feed, ["ETH-USD"], records.append, url=base, fetch_url=venue.url)
             following = asyncio.create_task(transport.run())
-            while len(venue.public.get("/orderbooks/ETH-USD", ())) < 1:
-                await asyncio.sleep(0.02)
+            await until_true(lambda: len(venue.public) == len(Feed.default_channels) and all(venue.public.values()))
             await Player(venue, "ETH-USD", steps, speed=20.0).run()
-            await asyncio.sleep(0.3)
+            await until_true(lambda: told(records, venue))
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-            best = venue.exchange.best["ETH-USD"]
-        sides = books(records)
-        assert (max(sides[0]), min(sides[1])) == best
         return records
 
     records = asyncio.run(run())
-    assert {kind for kind in (Depth, Mark, Trade) if any(isinstance(record, kind) for record in records)} == {
-        Depth, Mark, Trade,
-    }  # fmt: skip
     assert sum(isinstance(record, Depth) and record.kind == "snapshot" for record in records) == 1
+
+
+def told(records: list[Record], venue: ExtendedVenue) -> bool:
+    """Whether the last that the venue has of its book, and all kinds of records, have come."""
+    sides = books(records)
+    best = (max(sides[0]), min(sides[1])) if all(sides) else None
+    return best == venue.exchange.best["ETH-USD"] and {Depth, Mark, Trade} <= {type(record) for record in records}
 
 
 def books(records: list[Record]) -> tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from datetime import UTC, datetime
 
 import httpx2
@@ -12,6 +11,7 @@ from consumers.synth.miner import Miner, Terms
 from consumers.synth.serving import Serving
 from processors.online.synth_assets import ASSETS
 from tests.consumers.synth.kept import NOW_NS
+from tests.waiting import PATIENCE_S, until
 
 INPUT = {"asset": "BTC", "time_increment": 300, "time_length": 86_400, "num_simulations": 1_000}
 
@@ -34,10 +34,8 @@ def serving(folder, terms=None, clock=lambda: NOW_NS, told=None):
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     try:
-        until = time.monotonic() + 30.0
-        while not server.started and time.monotonic() < until:
-            time.sleep(0.01)
-        with httpx2.Client(base_url=f"http://127.0.0.1:{socket.getsockname()[1]}", timeout=60.0) as client:
+        until(lambda: server.started, every_s=0.01)
+        with httpx2.Client(base_url=f"http://127.0.0.1:{socket.getsockname()[1]}", timeout=PATIENCE_S) as client:
             yield client
     finally:
         server.should_exit = True

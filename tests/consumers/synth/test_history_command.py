@@ -1,7 +1,5 @@
 """The past on the topic ``bars``, fetched from venues on this machine: stages are warm after it, and only once."""
 
-import time
-
 import msgspec
 import pytest
 from typer.testing import CliRunner
@@ -21,6 +19,7 @@ from tests.consumers.synth.made import frame as file_of
 from tests.consumers.synth.venues import BINANCE, Minutes, bar
 from tests.live import Workers
 from tests.producers.history.server import Status, Venue, serve
+from tests.waiting import until
 
 FRIDAY, SATURDAY, SUNDAY = "2026-04-24", "2026-04-25", "2026-04-26"
 END = MONDAY + 4 * 1_440  # the minute in which that Friday begins
@@ -100,12 +99,14 @@ def test_a_worker_is_warm_after_it(called, tmp_path):
         workers.start("one", "wide_bars", "volatility_states")
         workers.ready("one")
         states = []
-        for _ in range(60):
-            states = logged(called.settings, VolatilityState)
-            if states and states[-1].event_ns == END * MINUTE_NS:
-                break
+
+        def at_the_end():
+            nonlocal states
             workers.alive()
-            time.sleep(0.5)
+            states = logged(called.settings, VolatilityState)
+            return bool(states) and states[-1].event_ns == END * MINUTE_NS
+
+        until(at_the_end, every_s=0.5)
     assert states[-1] == expected
     assert [state.warm for state in states] == [False] * 4_320 + [True] * 60
 
