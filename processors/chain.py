@@ -5,7 +5,6 @@ order of its class line. So the records of a topic stand in the order of their c
 the keys; a batch worked stage by stage gives the same order, which is what makes EventChain and BatchChain equal.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -40,23 +39,24 @@ class Keyed:
         self.reads = reads(stage)
         self.instances: dict[str, Stage[Any, Any]] = {}
 
-    def on_event(self, event: Record, cause: int, refused: list[Rejection]) -> Iterator[Record]:
+    def take(self, event: Record, cause: int, refused: list[Rejection]) -> list[Record]:
         """All that an event causes; who refused it is put to ``refused``."""
-        if event.key == EVERY_KEY:
-            addressed = [self.instances[key] for key in sorted(self.instances)]
+        key = event.key
+        if key == EVERY_KEY:
+            addressed = [self.instances[each] for each in sorted(self.instances)]
         else:
-            addressed = [self.instances.get(event.key) or self._make(event.key)]
+            addressed = [self.instances.get(key) or self._make(key)]
+        made: list[Record] = []
         for instance in addressed:
             try:
-                yield from instance.on_event(event)
+                made += instance.on_event(event)
             except Rejected as rejected:
                 refused.append(Rejection(cause, self.name, str(rejected)))
+        return made
 
     def on_batch(self, given: list[Table], keys: Keys) -> tuple[list[Table], list[Rejection]]:
         refused: list[Rejection] = []
-        made: list[tuple[int, Record]] = []
-        for cause, event in _merged(given, keys):
-            made += [(cause, record) for record in self.on_event(event, cause, refused)]
+        made = [(cause, record) for cause, event in _merged(given, keys) for record in self.take(event, cause, refused)]
         return tables(made, keys), refused
 
     def snapshot(self, keys: Keys) -> dict[str, dict[str, Any]]:
@@ -116,14 +116,14 @@ class EventChain:
     def on_event(self, event: Record) -> tuple[list[Record], list[Rejection]]:
         """All that an event causes, stage by stage, and who refused what."""
         refused: list[Rejection] = []
-        made: dict[type[Record], list[Record]] = defaultdict(list, {type(event): [event]})
+        made: dict[type[Record], list[Record]] = {type(event): [event]}
         derived: list[Record] = []
         for runner in self._runners:
             caused = [given for kind in runner.reads for given in made.get(kind, ())]  # nothing of its own
             for given in caused:
-                for record in runner.on_event(given, 0, refused):
+                for record in runner.take(given, 0, refused):
                     derived.append(record)
-                    made[type(record)].append(record)
+                    made.setdefault(type(record), []).append(record)
         return derived, refused
 
     def snapshot(self) -> Snapshot:

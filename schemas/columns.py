@@ -92,11 +92,11 @@ def tables(records: Iterable[tuple[int, Record]], keys: Keys) -> list[Table]:
 
 def _table(record: type[Record], rows: Sequence[tuple[int, Record]], keys: Keys) -> Table:
     fields = [name for name in record.__struct_fields__ if name != record.key_field]
-    columns = {name: _column([getattr(row, name) for _, row in rows]) for name in fields}
+    columns = {name: _column([getattr(row, name) for _, row in rows], record.__annotations__[name]) for name in fields}
     cause = np.array([cause for cause, _ in rows], np.int64)
     return Table(record, cause, np.array([keys.code(row.key) for _, row in rows], np.int32), columns)
 
 
-def _column(values: list[Any]) -> Column:
+def _column(values: list[Any], kind: type) -> Column:
     """Text as a Series: a numpy array of bytes drops the zeros at their ends."""
-    return pl.Series(values) if isinstance(values[0], str | bytes) else np.array(values)
+    return pl.Series(values) if kind in (str, bytes) else np.fromiter(values, kind, len(values))

@@ -1,6 +1,7 @@
 """What every message is: an immutable, keyed fact with an event time."""
 
-from typing import TYPE_CHECKING, ClassVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -21,12 +22,17 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     topic: ClassVar[str]
     table: ClassVar[str]
     key_field: ClassVar[str]
-    if TYPE_CHECKING:  # a field of every record, in the place that its schema gives it
+    if TYPE_CHECKING:  # a field of every record, in the place that its schema gives it, and what the class below adds
 
         @property
         def event_ns(self) -> int: ...
 
-    @property
-    def key(self) -> str:
-        """The partition key; ``*`` addresses every key of a partition."""
-        return EVERY_KEY if self.key_field == EVERY_KEY else str(getattr(self, self.key_field))
+        @property
+        def key(self) -> str:
+            """The partition key; ``*`` addresses every key of a partition."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if hasattr(cls, "key_field"):
+            find = (lambda _: EVERY_KEY) if cls.key_field == EVERY_KEY else attrgetter(cls.key_field)
+            cls.key = property(find)  # type: ignore[assignment,method-assign]

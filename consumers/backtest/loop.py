@@ -58,7 +58,7 @@ def steps(
         nonlocal made
         step = Step(event, [], [])
         for runner in takers.get(type(event), ()):
-            step.derived.extend(runner.on_event(event, 0, step.refused))
+            step.derived.extend(runner.take(event, 0, step.refused))
         for record in step.derived:
             made += 1
             heappush(waiting, (max(record.event_ns, now), made, record))
