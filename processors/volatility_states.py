@@ -3,7 +3,7 @@
 What they are stands in processors/online/seasonal_variance.py. Rules:
 
 - A minute counts once: when it comes again it is passed over, and when it comes after a later one it is refused, as its
-  return is part of that one's.
+  return is part of that one's. Which of the two a minute more than a day back is, is not known: it is passed over.
 - A state is warm when its bars go back far enough (72 h, or 5 days where the market behind a price shuts) and the last
   day has some. Whether it is stale judges the reader, who knows what time it is.
 - An instrument whose prices are no asset's gets the usual half-lives, and no market hours.
@@ -119,7 +119,8 @@ class VolatilityStates(Stage[WideBar | Bar, VolatilityState]):
         checked(Minute(minute, event.open, event.high, event.low, event.close, event.volume))
         last = state.variance.narrow.minute
         if state.minutes and minute <= last:
-            if last - minute < DAY_MINUTES and not state.seen >> (last - minute) & 1:
+            known = last - minute < DAY_MINUTES and state.seen >> (last - minute) & 1
+            if minute < state.start or (last - minute < DAY_MINUTES and not known):
                 raise ValueError(f"minute {minute} comes after minute {last}, too late")
             return False
         state.variance.on_bar(minute, event.close)

@@ -79,6 +79,14 @@ def test_a_minute_that_comes_again_counts_once():
     assert stage.snapshot() == before
 
 
+def test_a_minute_from_before_the_first_is_refused_however_old():
+    stage = VolatilityStates(BTC)
+    assert list(stage.on_event(bar(BTC, START)))
+    for minute in (START - 1, START - 5_000):
+        with pytest.raises(Rejected, match=f"minute {minute} comes after minute {START}, too late"):
+            list(stage.on_event(bar(BTC, minute)))
+
+
 def test_a_minute_that_comes_after_a_later_one_is_refused():
     stage = VolatilityStates(BTC)
     for place in (0, 2):
