@@ -108,6 +108,8 @@ def fit_(
     The search begins with what all assets have in common, and where that is better on the last third it stays.
     """
     first = day("--start-day", start_day)
+    if out:
+        require_folder(out)
     models: dict[str, Any] = {}
     for name in asset:
         found, rule = opened(name, bars, competition, rules)
@@ -145,6 +147,7 @@ def fan(
     """Draw a forecast's bands, with what came where that is known; without a start, the newest there can be."""
     if out.suffix not in FORMATS:
         raise UserError(f"--out: {out.name!r} ends in none of {', '.join(FORMATS)}")
+    require_folder(out)
     if from_ not in {"bars", "kafka"}:
         raise UserError(f"--from: {from_!r} is neither bars nor kafka")
     if from_ == "kafka" and (bars or paths != PATHS):
@@ -228,6 +231,12 @@ def require(found: History, moments: list[Moment], first: int) -> None:
             f"{found.asset.name}: no forecast can be made and scored from {datetime.fromtimestamp(first * 60, UTC):%F} "
             f"on: its bars are of {span[0]:%F %H:%M} to {span[1]:%F %H:%M}, and {warm} h of them go before the first"
         )
+
+
+def require_folder(out: Path) -> None:
+    """Refuse a file in a folder that is not there, before anything is computed for it."""
+    if not out.parent.is_dir():
+        raise UserError(f"--out: there is no folder {out.parent}")
 
 
 def loaded(place: Path, first: int, names: list[str], competition: str) -> dict[str, Model]:

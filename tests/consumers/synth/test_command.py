@@ -98,6 +98,15 @@ def test_parameters_that_are_none_or_of_something_else_are_refused(bars, tmp_pat
         scored(bars, "--parameters", place)
 
 
+def test_a_folder_to_write_into_that_is_not_there_is_told_before_anything_is_computed(bars, tmp_path, monkeypatch):
+    monkeypatch.setattr("consumers.synth.command.opened", None)
+    given = ("--asset", "BTC", "--bars", bars)
+    with pytest.raises(UserError, match=r"--out: there is no folder .*absent"):
+        called("fan", *given, "--out", tmp_path / "absent" / "fan.png")
+    with pytest.raises(UserError, match=r"--out: there is no folder .*absent"):
+        called("fit", *given, "--start-day", DAY, "--out", tmp_path / "absent" / "btc.json")
+
+
 def test_rules_of_a_day_leave_out_what_came_later(bars):
     def mean(*more):
         said = scored(bars, "--against", "none", *more)
