@@ -95,7 +95,11 @@ def from_history(settings: Settings, since_ns: int) -> Iterable[Gap]:
 def _table(found: Iterable[Gap], now_ns: int) -> Table:
     table = Table(title="Gap ledger", caption="times in UTC")
     for heading in ("instrument", "feed", "cause", "from", "to", "lasted s", "trades missed", "recovered"):
-        table.add_column(heading, justify="right" if heading in {"lasted s", "trades missed"} else "left")
+        table.add_column(
+            heading,
+            justify="right" if heading in {"lasted s", "trades missed"} else "left",
+            no_wrap=heading in {"instrument", "from", "to"},
+        )
     for gap in found:
         ended_ns = gap.to_ns or now_ns
         table.add_row(

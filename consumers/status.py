@@ -97,7 +97,10 @@ def loss_table(losses: Iterable[JumpLoss], now_ns: int) -> Table:
     """The last values, a row for each instrument."""
     table = Table(title="Last values")
     for heading in ("instrument", "mid", "μ_J %", "JL %", "interval %", "feed", "bucket ended"):
-        table.add_column(heading, justify="left" if heading == "instrument" else "right")
+        if heading == "instrument":
+            table.add_column(heading, no_wrap=True)
+        else:
+            table.add_column(heading, justify="right")
     for loss in losses:
         table.add_row(
             loss.instrument,
@@ -115,7 +118,8 @@ def quote_table(quotes: Iterable[Quote], equities: Mapping[str, Equity], now_ns:
     """What executors quote, hold and have made, a row for each instrument."""
     table = Table(title="Executors")
     for heading in ("instrument", "strategy", "bid", "ask", "why not", "inventory", "equity", "decided"):
-        table.add_column(heading, justify="left" if heading in ("instrument", "strategy", "why not") else "right")
+        left = heading in ("instrument", "strategy", "why not")
+        table.add_column(heading, justify="left" if left else "right", no_wrap=heading == "instrument", overflow="fold")
     for quote in quotes:
         equity = equities.get(quote.instrument)
         table.add_row(

@@ -26,6 +26,7 @@ from schemas import Record
 DEFAULT_FEEDS = ("coinbase", "simulator")
 DEFAULT_SYMBOLS = ["ETH-USD"]
 MILLISECOND = 1_000_000
+log = logs.logger(__name__)
 
 
 def _list(asked: bool) -> None:
@@ -94,6 +95,7 @@ def feed(
     factor = _factor(speed or ("max" if recording else "1"))
     settings, publisher = _start()
     interval_ns = settings.clock_interval_ms * MILLISECOND if clock else 0
+    log.info("feed starts", feed=name, symbols=symbols or "all", brokers=settings.brokers)
     if not played:
         with contextlib.ExitStack() as stack:
             transport = Transport(

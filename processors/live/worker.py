@@ -100,8 +100,9 @@ class Worker:
         self._log = logs.logger(__name__)
 
     def warm(self) -> None:
-        """Be ready for the first run."""
+        """Be ready for the first run; where kernels have yet to be compiled this takes a minute, so it is told."""
         for topic, stages in self._chains.items():
+            self._log.info("warming up", log=topic, stages=[name(stage) for stage in stages])
             warm(topic, stages, self._options[topic], self._codec)
 
     # Called by the transport.

@@ -115,7 +115,7 @@ def replay(
                 sink.write(made)
             rate.advance(len(run.batch))
     tally.show(Console(), rate.seconds)
-    if tape is not None:
+    if tape is not None and tape.counts:
         _show_digests(tape)
 
 

@@ -39,8 +39,12 @@ class Tally:
                 shown.add_row(word, topic, table, f"{count:,}")
         for by, count in sorted(self.refused.items()):
             shown.add_row("refused", "dead_letters", f"by {by}", f"{count:,}")
+        if not self.inputs and not self.outputs:
+            console.print("nothing that these stages read was found there")
+            return
         console.print(shown)
         ticks = self.inputs[Tick.topic, Tick.table]
         records = sum(self.inputs.values())
         per_second = max(seconds, 1e-9)
-        console.print(f"{seconds:.2f} s: {records / per_second:,.0f} records/s, {ticks / per_second:,.0f} ticks/s")
+        of_ticks = f", {ticks / per_second:,.0f} ticks/s" if ticks else ""
+        console.print(f"{seconds:.2f} s: {records / per_second:,.0f} records/s{of_ticks}")

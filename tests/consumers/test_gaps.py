@@ -79,3 +79,4 @@ def test_the_ledger_is_the_same_from_kafka_and_from_the_history(live: Settings) 
     table = call(live)
     assert "3 gaps, 1 open, 0 trades missed" in table
     assert "open" in table
+    assert "coinbase:ETH-USD" in table

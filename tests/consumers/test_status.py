@@ -1,7 +1,10 @@
 """What ``tidemill status`` says besides the topics: the last values of each instrument."""
 
+import io
+
 import msgspec
 import pytest
+from rich.console import Console
 
 from consumers.status import TAIL, last, loss_table, quote_table, status
 from infra.publisher import Publisher
@@ -60,6 +63,14 @@ def test_an_executors_quotes_stand_beside_what_it_holds_and_has_made() -> None:
     assert rows[4] == ["", "book stale"]
     assert rows[5:] == [["-0.5", "-0.5"], ["1.50", "1.50"], ["1.0 s ago", "1.0 s ago"]]
     assert list(quote_table([quote()], {}, NOON).columns[6].cells) == ["unknown"]
+
+
+def test_instruments_keep_their_whole_names_on_a_narrow_terminal() -> None:
+    console = Console(width=80, file=io.StringIO())
+    for table in (loss_table([loss("extended:ETH-USD", 1)], NOON), quote_table([quote("book stale")], {}, NOON)):
+        with console.capture() as shown:
+            console.print(table)
+        assert "extended:ETH-USD" in shown.get()
 
 
 def test_status_prints_topics_and_last_values_for_programs(

@@ -56,6 +56,12 @@ def test_out_keeps_what_a_replay_derived_and_it_can_be_read_again(tape: Path, tm
     assert "jump_losses" in again
 
 
+def test_a_stretch_that_holds_nothing_is_said_to(tape: Path) -> None:
+    stretch = ("--start", "2020-01-01", "--end", "2020-01-02")
+    told = call("--from", "frames", "--file", tape, "--feed", "simulator", "--digest", *stretch)
+    assert told.strip() == "nothing that these stages read was found there"
+
+
 def test_a_pace_makes_it_take_its_time(tape: Path) -> None:
     output = call("--from", "frames", "--file", tape, "--feed", "simulator", "--stages", "gaps", "--speed", 200)
     assert 0.2 < float(output.split(" s: ")[0].split()[-1]) < 20
