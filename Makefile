@@ -50,6 +50,7 @@ clean: ## Remove what make made: the environment and .tidemill.
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 14) else "Tidemill needs Python 3.11 to 3.13, not %d.%d: make PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "Installing what requirements.lock names into $(VENV), once; a minute or two."
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .

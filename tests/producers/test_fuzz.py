@@ -125,7 +125,7 @@ def check_whole(name: str, records: list[Record]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(suppress_health_check=[HealthCheck.data_too_large])
+@settings(suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow])
 @given(data=st.data())
 def test_bent_frames_are_refused_without_a_trace_or_give_whole_records(name: str, data: st.DataObject) -> None:
     lines = data.draw(st.sampled_from(recorded(name)))
