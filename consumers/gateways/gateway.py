@@ -217,11 +217,14 @@ class Gateway:
     def _rest_s(self) -> float:
         """How long the books may rest: not beyond the time when what an earlier gateway had sent is there or lost."""
         coming_s = (self._arrived_ns - time.time_ns()) / SECOND
-        awaited = any(
+        return min(self._options.reconcile_s, max(coming_s, 0.0)) if self._awaits() else self._options.reconcile_s
+
+    def _awaits(self) -> bool:
+        """Whether an order of an earlier gateway may still come."""
+        return time.time_ns() < self._arrived_ns and any(
             order["status"] in DOUBTFUL and order["client_id"] not in self._submission.busy
             for _, order in self._ledger.live()
         )
-        return min(self._options.reconcile_s, coming_s) if awaited and coming_s > 0.0 else self._options.reconcile_s
 
     async def _arm(self) -> None:
         began_s = time.monotonic()  # the venue counts from when it hears of it, and may be slow to answer
@@ -276,7 +279,7 @@ class Gateway:
         """Cancel everything, see that nothing is left, and take the switch back."""
         self._leaving = "the gateway is leaving"
         metrics.TRADING.labels(self._venue.name).set(0)
-        coming = bool(self._submission.busy)
+        coming = bool(self._submission.busy) or self._awaits()
         try:
             await self._submission.close()
             for _ in range(20):

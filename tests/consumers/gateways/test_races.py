@@ -120,6 +120,16 @@ def test_a_request_that_the_gateway_before_had_sent_is_waited_for() -> None:
     asyncio.run(run())
 
 
+def test_the_switch_stays_armed_where_an_order_of_the_gateway_before_may_still_come() -> None:
+    async def run() -> None:
+        async with ExtendedVenue() as venue:
+            async with trading(venue, SLOW, recalled=[ask("id-1")]):
+                pass
+            assert venue.exchange.fires_at < float("inf")
+
+    asyncio.run(run())
+
+
 def test_a_cancel_that_the_gateway_before_did_not_carry_out_is() -> None:
     async def run() -> None:
         async with ExtendedVenue() as venue:
