@@ -2,7 +2,7 @@
 
 - A forecast knows the bars that had closed ``lead`` minutes before its start: prompts come about 50 s ahead.
 - The truth at a grid time is the close of the bar that begins then, as the subnet reads it; a prompt without its last
-  price is not scored, nor one without the warm-up before it.
+  price is not scored, nor one whose state would not be warm (processors/volatility_states.py).
 - All contestants answer the same prompts.
 """
 
@@ -15,9 +15,12 @@ from consumers.synth.bars import Minutes
 from consumers.synth.contestants import Contestant, Moment
 from consumers.synth.history import History
 from processors.online.crps import Floats
+from processors.online.day_profile import DAY
 from processors.online.reliability import pit
 from processors.online.synth_rules import LEAD_MINUTES, Competition
 from processors.online.synth_score import score
+
+FEWEST_MINUTES = 10  # with a bar in the day before a forecast, as in processors/volatility_states.py
 
 
 def truth(minutes: Minutes, start: int, competition: Competition) -> Floats:
@@ -37,9 +40,13 @@ def truth(minutes: Minutes, start: int, competition: Competition) -> Floats:
 def prompts(history: History, first: int, last: int, every: int, competition: Competition) -> Iterator[Moment]:
     """The moments from minute ``first`` until before ``last`` that can be forecast and scored."""
     earliest = history.minutes.start + history.asset.warm_up_minutes
+    seen = np.cumsum(np.isfinite(history.minutes.closes))
     for start in range(first, last, every):
         known = start - LEAD_MINUTES - 1
-        if known >= earliest and np.isfinite(truth(history.minutes, start, competition)[-1]):
+        if known < earliest or not np.isfinite(truth(history.minutes, start, competition)[-1]):
+            continue
+        index = history.at(known)
+        if seen[index] - seen[index - DAY] >= FEWEST_MINUTES:  # there is a day before: the warm-up is longer
             yield Moment(start, known)
 
 

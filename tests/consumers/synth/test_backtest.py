@@ -11,6 +11,7 @@ from consumers.synth.history import history
 from consumers.synth.leaderboard import rows
 from processors.online.synth_assets import ASSETS, USUAL
 from processors.online.synth_rules import newest
+from processors.volatility_states import VolatilityStateOptions
 from tests.consumers.synth.made import MONDAY, minutes
 
 BTC = ASSETS["BTC"]
@@ -51,6 +52,15 @@ def test_prompts_wait_for_the_warm_up_and_want_a_truth():
     assert whole[0].start == MONDAY + 3 * 1_440 + 60
     assert whole[-1].start == MONDAY + 5 * 1_440 - 60
     assert all(moment.known == moment.start - 2 for moment in whole)
+
+
+def test_prompts_in_and_just_after_a_long_hole_are_left_out_as_no_state_would_be_warm():
+    closes = MADE.minutes.closes.copy()
+    closes[1 : 4 * 1_440] = np.nan
+    found = history(BTC, Minutes(MONDAY, closes))
+    moments = list(prompts(found, MONDAY, MONDAY + 7 * 1_440, 1, HOUR))
+    assert moments[0].known == MONDAY + 4 * 1_440 + VolatilityStateOptions().fewest_minutes - 1
+    assert np.isfinite(run(found, moments[:1], HOUR, {"ours": contestant("ours", found)})["ours"].scores).all()
 
 
 def test_a_forecast_of_the_right_variance_is_reliable():
