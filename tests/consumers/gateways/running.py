@@ -17,6 +17,7 @@ from producers.backoff import Backoff
 from schemas import Control, OrderRequest, OrderState, Record
 from schemas.codec import Codec
 from tests.extended_venue.server import ExtendedVenue
+from tests.waiting import PATIENCE_S
 
 SECOND = 1_000_000_000
 INSTRUMENT = "extended:ETH-USD"
@@ -46,11 +47,11 @@ class Written:
 
 
 def ask(client_id: str, side: str = "buy", price: str = "1990", **change: Any) -> OrderRequest:
-    """A request to place an order of 0.1 that is valid for two seconds."""
+    """A request to place an order of 0.1 that is valid for ten minutes."""
     now_ns = time.time_ns()
     request = OrderRequest(
         INSTRUMENT, now_ns, "maker", 1, "c", "place", client_id, "", side, "limit", "GTT", True, False,
-        round(float(price) * 10), 100, 1, 3, now_ns + 600 * SECOND, now_ns + 2 * SECOND, "",
+        round(float(price) * 10), 100, 1, 3, now_ns + 600 * SECOND, now_ns + 600 * SECOND, "",
     )  # fmt: skip
     return msgspec.structs.replace(request, **change)
 
@@ -93,7 +94,9 @@ async def trading(
             await running
 
 
-async def until(true: Callable[[], bool], running: "asyncio.Task[Any] | None" = None, seconds: float = 5.0) -> None:
+async def until(
+    true: Callable[[], bool], running: "asyncio.Task[Any] | None" = None, seconds: float = PATIENCE_S
+) -> None:
     """Wait until something is true."""
     end = time.monotonic() + seconds
     while not true():

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -20,12 +20,14 @@ from infra.settings import Settings
 from schemas import Clock, Control, Fill, OrderRequest, OrderState, Record
 from schemas.codec import Codec
 from schemas.position import Position
-from tests.consumers.gateways.running import INSTRUMENT, SECOND, ask
+from tests import waiting
+from tests.consumers.gateways.running import INSTRUMENT, ask
 from tests.data import ROOT
 from tests.extended_venue.server import ExtendedVenue, Fault, Hosted, hosted
 from tests.live import read
+from tests.waiting import PATIENCE_S
 
-pytestmark = [pytest.mark.real_broker, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.real_broker
 CODEC = Codec()
 
 
@@ -49,7 +51,7 @@ class Market:
         now_ns = time.time_ns()
         value = CODEC.encode(Clock(now_ns))
         self.publisher.publish_raw("merges", value, b"*", 0, [(b"x".decode(), Position("ticks", 0, 1).header())])
-        self.publisher.flush(20.0)
+        self.publisher.flush(PATIENCE_S)
         self._offset += 1
         place = TopicPartition(full_name(self.settings, "merges"), 0, self._offset)
         self._executor.commit(offsets=[place], asynchronous=False)
@@ -57,11 +59,13 @@ class Market:
     def ask(self, *requests: Record) -> None:
         for request in requests:
             self.publisher.publish(request)
-        self.publisher.flush(20.0)
+        self.publisher.flush(PATIENCE_S)
 
 
 class Running:
     """The command as a process."""
+
+    started: ClassVar[list["subprocess.Popen[bytes]"]] = []
 
     def __init__(self, settings: Settings, venue: ExtendedVenue, folder: Path, *more: str) -> None:
         self.log = folder / "gateway.log"
@@ -78,13 +82,14 @@ class Running:
                 [sys.executable, "-m", "infra.cli", *self.arguments], cwd=self._folder, env=self.environment,
                 stdout=log, stderr=log,
             )  # fmt: skip
+        self.started.append(self.process)
 
     def told(self) -> str:
         return self.log.read_text()
 
     def end(self, number: int) -> int:
         self.process.send_signal(number)
-        return self.process.wait(30.0)
+        return self.process.wait(PATIENCE_S)
 
 
 def environment(settings: Settings, venue: ExtendedVenue) -> dict[str, str]:
@@ -110,15 +115,26 @@ def states(settings: Settings, client_id: str) -> list[str]:
     return [state.status for state in written(settings, OrderState) if state.client_id == client_id]
 
 
-def until(true: Callable[[], bool], market: Market, running: Running | None = None, seconds: float = 60.0) -> None:
+def until(true: Callable[[], bool], market: Market, running: Running | None = None) -> None:
     """Let time go on until something is true."""
-    end = time.monotonic() + seconds
-    while not true():
-        told = running.told()[-4_000:] if running is not None else ""
-        assert time.monotonic() < end, told
-        assert running is None or running.process.poll() is None, told
+
+    def come() -> bool:
+        if true():
+            return True
+        assert running is None or running.process.poll() is None, running.told()[-4_000:]
         market.move()
-        time.sleep(0.1)
+        return False
+
+    waiting.until(come, running.told if running is not None else str, 0.1)
+
+
+@pytest.fixture(autouse=True)
+def _none_left() -> Iterator[None]:
+    yield
+    while Running.started:
+        process = Running.started.pop()
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
@@ -170,8 +186,8 @@ def test_killed_with_9_it_leaves_nothing_after_the_countdown_and_the_next_one_kn
     until(lambda: len(written(live, Fill)) == 1, market, running)
     assert running.end(signal.SIGKILL) == -signal.SIGKILL
     host(lambda exchange: exchange.trade("ETH-USD", "SELL", "1990", "0.01"))
-    market.ask(ask("late", valid_until_ns=time.time_ns() + 600 * SECOND))
-    until(lambda: not server.exchange.open(), market, seconds=6.0)
+    market.ask(ask("late"))
+    until(lambda: not server.exchange.open(), market)
     assert server.exchange.fired == 1
     placed_before = len(server.exchange.orders)
     running.start()
@@ -190,10 +206,9 @@ def test_without_data_every_order_is_withdrawn_until_there_are_some_again(
     server, _ = venue
     market, running = Market(live), Running(live, server, tmp_path, "--away", "2")
     placed(market, running, "id")
-    time.sleep(4.0)
-    assert server.exchange.open() == []
-    assert any("no data for" in control.reason for control in written(live, Control))
-    assert any("market_maker" in control.reason for control in written(live, Control))
+    waiting.until(lambda: not server.exchange.open(), running.told)
+    for words in ("no data for", "market_maker"):
+        waiting.until(lambda: any(words in control.reason for control in written(live, Control)), running.told, 0.2)  # noqa: B023
     placed(market, running, "again")
     running.end(signal.SIGTERM)
 
@@ -209,10 +224,7 @@ def test_without_a_broker_every_order_is_withdrawn(private_broker: LocalKafka, t
     running = Running(settings, server, tmp_path, "--away", "2")
     placed(market, running, "id")
     private_broker.stop()
-    end = time.monotonic() + 15.0
-    while server.exchange.open():
-        assert time.monotonic() < end, running.told()
-        time.sleep(0.1)
+    waiting.until(lambda: not server.exchange.open(), running.told)
     done = command(running, "kill", "--reason", "no broker", "--api-url", server.hosts.api)
     assert done.returncode == 0, done.stderr
     assert "no halt written" in done.stderr
@@ -225,7 +237,7 @@ def test_without_a_broker_every_order_is_withdrawn(private_broker: LocalKafka, t
 def command(running: Running, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "infra.cli", *arguments], cwd=ROOT, env=running.environment, capture_output=True,
-        text=True, timeout=60.0, check=False,
+        text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
 
@@ -240,7 +252,7 @@ def test_kill_halts_over_a_restart_and_resume_needs_a_reason(live: Settings, ven
     running.end(signal.SIGKILL)
     running.start()
     until(lambda: running.told().count("account stream up") == 2, market, running)
-    market.ask(ask("no", valid_until_ns=time.time_ns() + 60 * SECOND))
+    market.ask(ask("no"))
     until(lambda: states(live, "no") == ["rejected"], market, running)
     assert "it went wrong" in written(live, OrderState)[-1].reason
     assert command(running, "resume", "--reason", " ").returncode == 2
@@ -297,7 +309,7 @@ def test_it_is_off_unless_everything_is_given(live: Settings, tmp_path: Path, le
     del given[left_out]
     done = subprocess.run(
         [sys.executable, "-m", "infra.cli", "trade", "extended", "ETH-USD"], cwd=tmp_path, env=given,
-        capture_output=True, text=True, timeout=60.0, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert f"not given: {said} (" in done.stderr
