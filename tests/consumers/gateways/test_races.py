@@ -49,7 +49,7 @@ def test_orders_of_a_halt_are_cancelled_again_until_they_are_gone(scope: str) ->
             await until(lambda: "open" in written.states("id-1") and "open" in written.states("id-2"))
             venue.faults.append(Fault("/user/order", 503, times=12))  # for longer than a request is tried
             gateway.control(Control(1, scope, "halt", "me", "enough"))
-            await until(lambda: venue.exchange.open() == [])
+            await until(lambda: venue.exchange.open() == [], seconds=60.0)
 
     asyncio.run(run())
 
@@ -61,7 +61,7 @@ def test_orders_are_cancelled_again_while_data_are_away() -> None:
             gateway.request(ask("id-1"))
             await until(lambda: "open" in written.states("id-1"))
             venue.faults.append(Fault("/user/order", 503, times=12))
-            await until(lambda: venue.exchange.open() == [])
+            await until(lambda: venue.exchange.open() == [], seconds=60.0)
 
     asyncio.run(run())
 
@@ -115,7 +115,7 @@ def test_a_request_that_the_gateway_before_had_sent_is_waited_for() -> None:
             async with trading(venue, SLOW, recalled=[request]) as (gateway, written):
                 await asyncio.sleep(0.5)
                 arrive_late(venue)
-                await until(lambda: written.states("id-1") == ["open"])
+                await until(lambda: written.states("id-1") == ["open"], seconds=60.0)
 
     asyncio.run(run())
 
