@@ -17,7 +17,7 @@ from arch import arch_model
 
 from bench.pipeline import install_peers
 from bench.race import PEERS, ROOT
-from processors.online.innovations import shocks
+from processors.online.innovations import mean_size, shocks
 from processors.online.synth_rules import PATHS, newest
 from processors.online.variance_paths import Variance, paths
 
@@ -53,7 +53,7 @@ def _paths(runs: int) -> tuple[float, float, float]:
     model = arch_model(generator.standard_t(4, 2_880), mean="Zero", p=1, q=1, dist="t", rescale=False)
     fixed = model.fix([0.02, 0.05, 0.93, 4.0])
     noise, out = np.empty((STEPS, PATHS), np.float32), np.empty((DAY.points, PATHS), np.float32)
-    state = Variance(1e-8, 2e-8, 3_600.0, 86_400.0, 28_800.0)
+    state = Variance(1e-8, 2e-8, 3_600.0, 86_400.0, 28_800.0, 1.5e-8, 0.8, 0.8)
     even = np.ones(STEPS)
 
     def theirs() -> Any:
@@ -61,7 +61,7 @@ def _paths(runs: int) -> tuple[float, float, float]:
         return 50_000 * np.exp(found.simulations.values[-1].cumsum(axis=1) / 1_000)
 
     def ours(seed: int) -> Any:
-        return paths(50_000.0, state, float(DAY.increment_s), even, shocks(seed, 4.0, noise), out)
+        return paths(50_000.0, state, mean_size(4.0), float(DAY.increment_s), even, shocks(seed, 4.0, noise), out)
 
     turns = []
     for turn in range(10 * runs + 1):

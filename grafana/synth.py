@@ -130,7 +130,7 @@ def build() -> Dashboard:
             f"""SELECT {SECONDS} AS t, {
                 ", ".join(
                     f"sqrt({YEAR_S} * avg({name})) AS {name}_volatility"
-                    for name in ("fast", "slow", "hour_fast", "hour_slow")
+                    for name in ("fast", "slow", "hour_fast", "hour_slow", "anchor")
                 )
             }
                 FROM volatility_states FINAL WHERE {HERE} GROUP BY t ORDER BY t""",

@@ -59,6 +59,7 @@ class Trial(msgspec.Struct, array_like=True):
     slow: float
     fasts: list[float]  # by expert
     profile: bytes
+    anchor: float = 0.0  # 0 in a snapshot of before there was one
 
 
 @dataclass(slots=True)
@@ -118,13 +119,14 @@ class ExpertWeights(Stage[VolatilityState, ExpertWeight]):
                 continue
             fasts = [rates[f"{expert.half_life_1m:g}"] for expert in experts(asset.model(length_s))]
             known = known_of(event, length_s)
-            trial = Trial(asset.name, length_s, start, known.price, known.slow, fasts, event.profile)
+            trial = Trial(asset.name, length_s, start, known.price, known.slow, fasts, event.profile, known.anchor)
             self.state.trials.append(trial)
 
     def _paths(self, trial: Trial, tried: Sequence[Expert], competition: Competition) -> Iterator[Shocks]:
         """The paths of each expert, in the same arrays one after the other."""
         asset = ASSETS[trial.asset]
-        known = Known(trial.price, trial.fasts[0], trial.slow, profile_of(trial.profile))
+        anchor = trial.anchor or trial.slow
+        known = Known(trial.price, trial.fasts[0], trial.slow, anchor, profile_of(trial.profile))
         usual = recipe(
             known, asset, asset.model(trial.length_s), trial.start * 60, competition.increment_s, competition.points - 1
         )

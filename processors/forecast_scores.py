@@ -5,7 +5,8 @@
 - The horizon is over with the first bar at or after its last minute. Where that minute has no bar, the forecast is told
   with ``steps`` 0 and no score, as the subnet scores none; minutes missing before are left out as it does.
 - ``reference_crps`` is the score of normal returns of the variance that the same states foretell.
-- A forecast of no competition is passed over.
+- A forecast of no competition is passed over, and one without ``fast_weight`` is told without a score: it was made by
+  the model before, whose paths cannot be made again.
 """
 
 import json
@@ -96,7 +97,7 @@ class ForecastScores(Stage[VolatilityState | Forecast, ForecastScore]):
         competition = competition_at(start_s, forecast.asset, forecast.steps * step_s, step_s)
         real = self.state.closes.at(start_s // 60, forecast.steps + 1, step_s // 60)
         found, against = None, 0.0
-        if competition and np.isfinite(real[-1]):
+        if competition and forecast.fast_weight and np.isfinite(real[-1]):
             found = outcome(real, mixed(recipes(forecast)), competition)
             against = score(real, simulated(gaussian(whole(forecast)), forecast.paths), competition)
         return self._told(forecast, event_ns, float(real[-1]), found, against)

@@ -175,6 +175,9 @@ class Forecasts(Stage[ExpertWeight | VolatilityState | Prompt, Forecast]):
             state_ns=state.event_ns,
             levels=LEVEL_BYTES,
             bands=b"",
+            anchor=known.anchor,
+            fast_weight=made_of.variance.fast_weight,
+            slow_weight=made_of.variance.slow_weight,
         )
         paths = mixed(recipes(found))
         if expected and digest(paths) != expected:

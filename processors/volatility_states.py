@@ -16,13 +16,13 @@ from typing import Any
 
 from processors.online.resampling import MINUTE_NS, WIDE, Minute, checked, minute_of
 from processors.online.seasonal_variance import SeasonalVariance
-from processors.online.synth_assets import ASSETS, USUAL, Asset
+from processors.online.synth_assets import ANCHOR, ASSETS, USUAL, USUAL_HOUR, Asset
 from processors.online.synth_experts import half_lives
 from processors.stage import Stage
 from schemas import Bar, Rejected, VolatilityState, WideBar
 
 MINUTE_MS, DAY_MINUTES = 60_000, 1_440
-UNKNOWN = Asset("", "", 1.0, 1.0, USUAL, USUAL)
+UNKNOWN = Asset("", "", 1.0, 1.0, USUAL, USUAL_HOUR)
 SOURCES = {asset.source: asset for asset in ASSETS.values()}
 
 
@@ -104,7 +104,7 @@ class VolatilityStates(Stage[WideBar | Bar, VolatilityState]):
         self.state = VolatilityStateState(variance, snapshot["start"], snapshot["minutes"], seen)
 
     def _fresh(self) -> SeasonalVariance:
-        slow = sorted({self.asset.day.half_life_5m, self.asset.hour.half_life_5m})
+        slow = sorted({self.asset.day.half_life_5m, self.asset.hour.half_life_5m, ANCHOR})
         return SeasonalVariance(self.asset, half_lives(self.asset), slow)
 
     def _on_wide(self, event: WideBar) -> None:
@@ -154,6 +154,7 @@ class VolatilityStates(Stage[WideBar | Bar, VolatilityState]):
             hour_slow=slow[hour.half_life_5m],
             hour_slow_half_life_s=hour.half_life_5m * 300.0,
             ladder=json.dumps({f"{half_life:g}": rate for half_life, rate in fast.items()}),
+            anchor=slow[ANCHOR],
         )
 
     def _lacking(self, minute: int) -> str:

@@ -318,7 +318,7 @@ class Forecast(Record, frozen=True, gc=False):
     slow: float  # As fast.
     fast_half_life_s: float  # Half-life of fast.
     slow_half_life_s: float  # Half-life of slow.
-    blend_s: float  # After which both variances weigh the same.
+    blend_s: float  # After which fast weighs half of what it did.
     nu: float  # Degrees of freedom of the shocks.
     multipliers: bytes  # Of the variance of each step, 32-bit floats.
     seed: int  # Of the shocks: 64 bits.
@@ -327,6 +327,9 @@ class Forecast(Record, frozen=True, gc=False):
     state_ns: int  # event_ns of the state that it starts from.
     levels: bytes  # Probabilities of the bands, 64-bit floats.
     bands: bytes  # Quantiles of the price: 32-bit floats, for each point those of all levels.
+    anchor: float = 0.0  # As slow, over 20 days.
+    fast_weight: float = 0.0  # Of fast at the start; 0 in a forecast made before there was one.
+    slow_weight: float = 0.0  # Of slow in what fast leaves; the rest is the anchor's.
 
 
 class Funding(Record, frozen=True, gc=False):
@@ -753,6 +756,7 @@ class VolatilityState(Record, frozen=True, gc=False):
     hour_slow: float = 0.0  # As slow, for paths of an hour.
     hour_slow_half_life_s: float = 0.0  # Its half-life.
     ladder: str = ""  # Variances per second that experts start from, by half-life in minutes, as JSON.
+    anchor: float = 0.0  # As slow, over 20 days: what paths of all lengths return to.
 
 
 class WideBar(Record, frozen=True, gc=False):

@@ -30,7 +30,7 @@ from infra.errors import UserError
 from infra.settings import load_settings
 from processors.online.bands import bands
 from processors.online.day_profile import DAY
-from processors.online.synth_assets import ASSETS, USUAL, Asset, Model, check
+from processors.online.synth_assets import ASSETS, Asset, Model, check
 from processors.online.synth_assets import asset as asset_named
 from processors.online.synth_rules import LEAD_MINUTES, PATHS, Competition, Rules, newest, rules_on
 from processors.online.synth_rules import cadence as usual_cadence
@@ -105,7 +105,7 @@ def fit_(
 ) -> None:
     """Look for the parameters of the lowest CRPS on the first two thirds of some days; the last third judges them.
 
-    The search begins with what all assets have in common, and where that is better on the last third it stays.
+    The search begins with the model in use, and where that is better on the last third it stays.
     """
     first = day("--start-day", start_day)
     if out:
@@ -120,13 +120,14 @@ def fit_(
         later = [moment for moment in moments if moment.start >= border]
         if not earlier or not later:
             raise UserError(f"--num-days: {num_days} leave {len(earlier)} forecasts to fit and {len(later)} to judge")
-        result = search(found, earlier, rule, USUAL, tries)
+        usual = found.asset.model(rule.length_s)
+        result = search(found, earlier, rule, usual, tries)
         print(f"{name} {competition}: {result.model}")
         print(f"  on {len(earlier)} forecasts that it was fitted to: {result.before:.1f} -> {result.after:.1f}")
-        before, after = (mean_score(found, later, rule, model, PATHS) for model in (USUAL, result.model))
+        before, after = (mean_score(found, later, rule, model, PATHS) for model in (usual, result.model))
         print(f"  on {len(later)} later ones:  {before:.1f} -> {after:.1f} ({100 * (after / before - 1):+.2f} %)")
-        kept = result.model if after < before else USUAL
-        print(f"  kept: {'what was found' if after < before else USUAL}")
+        kept = result.model if after < before else usual
+        print(f"  kept: {'what was found' if after < before else usual}")
         models[name] = kept._asdict()
     if out:
         until = datetime.fromtimestamp((first + num_days * DAY) * 60, UTC)

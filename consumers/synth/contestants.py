@@ -1,6 +1,6 @@
 """Who forecasts: ours, and what it is compared with. Each makes paths by time and path from what a history knows.
 
-- ``ours``: EWMA states blended over the horizon, Student-t shocks, market hours and the profile of the day.
+- ``ours``: EWMA states and their anchor, Student-t shocks, market hours and the profile of the day.
 - ``reference``: the subnet's reference miner: normal simple returns, the volatility that it has in its source.
 - ``gaussian``: the same with the volatility of all bars that came before, which is harder to beat.
 - ``student_t``: that volatility, Student-t shocks, nu by maximum likelihood once a day.
@@ -19,7 +19,8 @@ from consumers.synth.history import History, known_wide, states
 from processors.online import synth_forecast
 from processors.online.crps import Floats
 from processors.online.day_profile import DAY
-from processors.online.innovations import Shocks, seed_of, shocks
+from processors.online.ewma_variance import NORMAL
+from processors.online.innovations import Shocks, mean_size, seed_of, shocks
 from processors.online.synth_assets import Model
 from processors.online.synth_rules import Competition
 from processors.online.variance_paths import Variance, paths
@@ -68,9 +69,10 @@ def ours(history: History, model: Model, work: Work) -> Contestant:
 
     def forecast(moment: Moment) -> Shocks:
         index = history.at(moment.known)
+        wide = known_wide(history, index)
         known = synth_forecast.Known(
-            float(history.prices[index]), float(states_of.fast[index]),
-            float(states_of.slow[known_wide(history, index)]), history.profile(moment.known // DAY),
+            float(history.prices[index]), float(states_of.fast[index]), float(states_of.slow[wide]),
+            float(states_of.anchor[wide]), history.profile(moment.known // DAY),
         )  # fmt: skip
         start_s, step_s = moment.start * 60, int(work.step_s)
         return synth_forecast.forecast(known, history.asset, model, start_s, step_s, steps, count, within)
@@ -105,9 +107,11 @@ def constant(history: History, work: Work, nu_of: Callable[[Floats], float]) -> 
         if day not in nus:
             nus[day] = nu_of(recent(history, index, work.step))
         rate = float(sums[last]) / (last + 1) / work.step_s
-        state = Variance(rate, rate, math.inf, math.inf, math.inf)
+        size = mean_size(nus[day])
+        rate *= NORMAL * size * size  # the variance of normal returns of the mean size that these have
+        state = Variance(rate, rate, math.inf, math.inf, math.inf, rate, 1.0, 1.0)
         shocks(moment.seed(history.asset.name), nus[day], work.shocks)
-        return paths(history.prices[index], state, work.step_s, work.even, work.shocks, work.paths)
+        return paths(history.prices[index], state, size, work.step_s, work.even, work.shocks, work.paths)
 
     return forecast
 

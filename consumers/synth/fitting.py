@@ -1,7 +1,7 @@
 """The model's parameters by CRPS on past days.
 
-Nelder-Mead over the logarithms of half-lives, blend and nu - 2. Every try sees the same prompts and the same random
-numbers, so that the score is a smooth function of the parameters.
+Nelder-Mead over the logarithms of half-lives, blend and nu - 2, and the log odds of weights. Every try sees the same
+prompts and the same random numbers, so that the score is a smooth function of the parameters.
 """
 
 import math
@@ -19,7 +19,8 @@ from processors.online.synth_rules import Competition
 from processors.online.synth_score import score
 
 PATHS = 256
-LOW, HIGH = Model(5.0, 12.0, 2.2, 5.0), Model(1_440.0, 2_880.0, 30.0, 10_080.0)
+LOW = Model(2.0, 12.0, 2.2, 5.0, 0.02, 0.02)
+HIGH = Model(1_440.0, 2_880.0, 30.0, 10_080.0, 0.98, 0.98)
 
 
 class Fit(NamedTuple):
@@ -63,14 +64,17 @@ def fit(
 
 def coded(model: Model) -> Floats:
     """Parameters as numbers without bounds."""
-    return np.log([model.half_life_1m, model.half_life_5m, model.nu - 2.0, model.blend])
+    weights = np.array([model.fast_weight, model.slow_weight])
+    others = np.array([model.half_life_1m, model.half_life_5m, model.nu - 2.0, model.blend])
+    return np.log([*others, *weights / (1.0 - weights)])
 
 
 def decoded(code: Floats) -> Model:
     """Parameters from such numbers, as many digits as they are worth.
 
-    >>> decoded(coded(Model(60.0, 288.0, 4.0, 480.0)))
-    Model(half_life_1m=60.0, half_life_5m=288.0, nu=4.0, blend=480.0)
+    >>> decoded(coded(Model(60.0, 288.0, 4.0, 480.0, 0.8, 0.7)))
+    Model(half_life_1m=60.0, half_life_5m=288.0, nu=4.0, blend=480.0, fast_weight=0.8, slow_weight=0.7)
     """
-    fast, slow, nu, blend = (math.exp(value) for value in code)
-    return Model(*(float(f"{value:.4g}") for value in (fast, slow, nu + 2.0, blend)))
+    fast, slow, nu, blend, *odds = (math.exp(value) for value in code)
+    weights = (each / (1.0 + each) for each in odds)
+    return Model(*(float(f"{value:.4g}") for value in (fast, slow, nu + 2.0, blend, *weights)))

@@ -1,4 +1,4 @@
-"""What a history of minute bars says at each of its minutes: price, both variance states, and how hours differ.
+"""What a history of minute bars says at each of its minutes: price, the variance states, and how hours differ.
 
 Everything at a minute depends on bars up to that minute only, so one pass over a history serves a forecast at any time:
 
@@ -17,7 +17,7 @@ from processors.online.crps import Floats
 from processors.online.day_profile import DAY, DayProfile, spread
 from processors.online.ewma_variance import variances
 from processors.online.market_hours import variance_multipliers
-from processors.online.synth_assets import Asset
+from processors.online.synth_assets import ANCHOR, Asset
 
 Ints: TypeAlias = NDArray[np.int64]
 
@@ -31,8 +31,8 @@ class History(NamedTuple):
     minutes: Minutes
     prices: Floats  # the last close that there is
     profiles: list[Floats]  # as known at the midnight of each day
-    narrow: Floats  # squared returns of bars of one minute, a minute's worth; NaN where there is no bar
-    wide: Floats  # of bars of five minutes, five minutes' worth; the last one that is closed in the history is the last
+    narrow: Floats  # absolute returns of bars of one minute; NaN where there is no bar
+    wide: Floats  # of bars of five minutes; the last one that is closed in the history is the last
 
     def at(self, minute: int) -> int:
         """The index of a minute."""
@@ -71,14 +71,14 @@ def filled(closes: Floats) -> Floats:
 
 
 def scaled(closes: Floats, multipliers: Floats, ends: Ints) -> Floats:
-    """Squared log returns between closes that stand at ``ends``, over the mean multiplier of the minutes between."""
+    """Absolute log returns between closes at ``ends``, over the root of the mean multiplier of the minutes between."""
     places = np.flatnonzero(np.isfinite(closes))
-    squares = np.full(len(closes), np.nan)
+    sizes = np.full(len(closes), np.nan)
     sums = np.concatenate(([0.0], np.cumsum(multipliers)))
     begin, end = ends[places[:-1]], ends[places[1:]]
     mean = (sums[end + 1] - sums[begin + 1]) / np.maximum(end - begin, 1)
-    squares[places[1:]] = np.diff(np.log(closes[places])) ** 2 / mean
-    return squares
+    sizes[places[1:]] = np.abs(np.diff(np.log(closes[places]))) / np.sqrt(mean)
+    return sizes
 
 
 def learned(minutes: Minutes, calendar: Floats) -> tuple[list[Floats], Floats]:
@@ -100,13 +100,14 @@ class States(NamedTuple):
 
     fast: Floats
     slow: Floats
+    anchor: Floats  # as slow
 
 
 def states(found: History, half_life_1m: float, half_life_5m: float) -> States:
-    """Both states after every bar."""
+    """The states after every bar."""
     fast = variances(found.narrow, half_life_1m) / 60.0
-    slow = variances(found.wide, half_life_5m) / (60.0 * WIDE)
-    return States(fast, slow)
+    slow, anchor = (variances(found.wide, half_life) / (60.0 * WIDE) for half_life in (half_life_5m, ANCHOR))
+    return States(fast, slow, anchor)
 
 
 def known_wide(found: History, index: int) -> int:

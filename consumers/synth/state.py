@@ -172,7 +172,7 @@ def _check(kept: Kept) -> None:
         raise ValueError(f"latest.instrument: {state.instrument!r} where {kept.instrument!r} was expected")
     if not 0.0 < state.price < np.inf:
         raise ValueError(f"latest.price: {state.price} is not a positive number")
-    for name in ("fast", "slow", "hour_fast", "hour_slow"):
+    for name in ("fast", "slow", "hour_fast", "hour_slow", "anchor"):
         if not 0.0 <= (value := getattr(state, name)) < np.inf:
             raise ValueError(f"latest.{name}: {value} is negative or no number")
     whole = len(state.profile) in {0, 4 * EVEN.size}

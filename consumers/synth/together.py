@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from processors.online.crps import Floats
-from processors.online.innovations import Shocks, seed_of
+from processors.online.innovations import Shocks, mean_size, seed_of
 from processors.online.joint_shocks import joint_shocks
 from processors.online.synth_assets import Asset
 from processors.online.synth_forecast import Known, recipe
@@ -61,5 +61,6 @@ def jointly(
         made_of = recipe(state, asset, model, asked.start_s, asked.increment_s, steps, old_s)
         out = np.empty((asked.points, asked.paths), np.float32)
         each = made_of.multipliers.astype(np.float64)
-        found.append(paths(made_of.price, made_of.variance, made_of.step_s, each, own, out))
+        size = mean_size(made_of.nu)
+        found.append(paths(made_of.price, made_of.variance, size, made_of.step_s, each, own, out))
     return found

@@ -66,6 +66,18 @@ def table(nu: float) -> Shocks:
     return cells.astype(np.float32)
 
 
+@lru_cache(maxsize=64)
+def mean_size(nu: float) -> float:
+    """The mean absolute value of a shock.
+
+    >>> round(mean_size(math.inf), 4), round(math.sqrt(2.0 / math.pi), 4)
+    (0.7979, 0.7979)
+    """
+    values, slopes = table(nu).astype(np.float64)
+    probability = 2.0 ** (np.arange(OCTAVES).repeat(CELLS) - 64.0) / CELLS
+    return 2.0 * float(probability @ (values + slopes / 2.0))
+
+
 def shocks(seed: int, nu: float, out: Shocks) -> Shocks:
     """Fill ``out`` with independent shocks.
 

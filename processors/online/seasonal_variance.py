@@ -3,7 +3,8 @@
 - A return is divided by the mean multiplier of the minutes that it is over: market hours times the profile of the day.
 - The profile of a day is what was known at its midnight; a day in which nothing came counts as one without returns.
 - Between two bars there may be a gap; how it decays a variance is said in ewma_variance.py.
-- Several half-lives are fed by the same returns, each a rung of a ladder. A rung that a snapshot lacks begins anew.
+- Several half-lives are fed by the same returns, each a rung of a ladder. A rung that a snapshot lacks begins with the
+  one whose half-life is nearest.
 """
 
 import math
@@ -14,7 +15,7 @@ import numpy as np
 
 from processors.online.crps import Floats
 from processors.online.day_profile import DAY, SLOT, DayProfile, kind_of_day, spread
-from processors.online.ewma_variance import EwmaVariance
+from processors.online.ewma_variance import NORMAL, EwmaVariance
 from processors.online.market_hours import variance_multipliers
 from processors.online.resampling import WIDE
 from processors.online.synth_assets import Asset
@@ -51,14 +52,20 @@ class Ladder:
         """The state as plain values."""
         rungs = [[rung.half_life, rung.total, rung.weight] for rung in self.rungs.values()]
         price = 0.0 if math.isnan(self.price) else self.price
-        return {"rungs": rungs, "minute": self.minute, "price": price, "passed": self.passed}
+        return {"means": rungs, "minute": self.minute, "price": price, "passed": self.passed}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Continue from a snapshot."""
         self.minute, self.price, self.passed = snapshot["minute"], snapshot["price"], snapshot["passed"]
-        for half_life, total, weight in snapshot["rungs"]:
-            if half_life in self.rungs:
-                self.rungs[half_life] = EwmaVariance(half_life, total, weight)
+        means = snapshot["means"] if "means" in snapshot else [of_squares(*rung) for rung in snapshot["rungs"]]
+        for half_life in self.rungs if means else ():
+            nearest = min(means, key=lambda rung: abs(math.log(rung[0] / half_life)))
+            self.rungs[half_life] = EwmaVariance(half_life, *nearest[1:])
+
+
+def of_squares(half_life: float, total: float, weight: float) -> tuple[float, float, float]:
+    """A rung of a snapshot of before 2026-11-22, of mean squares, as one of the same variance."""
+    return half_life, math.sqrt(total * weight / NORMAL), weight
 
 
 class SeasonalVariance:

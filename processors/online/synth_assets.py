@@ -5,8 +5,8 @@
   quietly. ``off_hours`` is what volatility is multiplied by when that market is shut; empty: it never is.
 - ``weight``: in the rolling average of scores. ``reference_sigma``: volatility per square root of an hour in the
   subnet's reference miner, which has no entry for SPCX and takes 0.005 there.
-- ``day`` and ``hour``: the model for paths of a day and of an hour, fitted by CRPS (consumers/synth/fitting.py) on
-  Binance's bars of 2026-03-29 to 04-08 for BTC, ETH, SOL and XRP; the others have what the search began with.
+- ``day`` and ``hour``: the model for paths of a day and of an hour, the same for all assets: chosen by CRPS
+  on days before those that docs/synth.md measures.
 """
 
 import math
@@ -23,7 +23,9 @@ class Model(NamedTuple):
     half_life_1m: float  # minutes: of the EWMA over one-minute bars
     half_life_5m: float  # bars of five minutes: of the EWMA over those
     nu: float  # degrees of freedom of the shocks
-    blend: float  # minutes of horizon after which both states weigh the same
+    blend: float  # minutes of horizon after which the fast state weighs half of what it did
+    fast_weight: float  # of the fast state at the start
+    slow_weight: float  # of the slow state in what the fast one leaves; the rest is the anchor's
 
 
 class Asset(NamedTuple):
@@ -48,32 +50,28 @@ class Asset(NamedTuple):
         return (5 if self.calendar else 3) * 1_440
 
 
-USUAL = Model(60.0, 288.0, 4.0, 480.0)
-FITTED = {  # day, hour
-    "BTC": (Model(31.4, 257.0, 5.0, 1865.0), Model(19.5, 181.0, 3.6, 107.0)),
-    "ETH": (Model(96.4, 272.0, 3.2, 789.0), Model(32.7, 2422.0, 3.0, 159.0)),
-    "SOL": (Model(39.8, 2880.0, 3.9, 1430.0), Model(45.0, 1238.0, 3.2, 143.0)),
-    "XRP": (Model(73.5, 2880.0, 3.2, 451.0), Model(27.4, 244.0, 3.5, 80.0)),
-}
+ANCHOR = 5_760.0  # bars of five minutes, 20 days: the half-life of what volatility returns to
+USUAL = Model(16.0, 107.0, 15.0, 10_080.0, 0.77, 0.74)
+USUAL_HOUR = Model(5.0, 34.0, 8.0, 10_080.0, 0.77, 0.66)
 NEW_YORK, CHICAGO = "XNYS", "CMES"  # CMES: the electronic hours of gold and oil futures
 SHUT = 0.6
 
 ASSETS = {
     asset.name: asset
     for asset in (
-        Asset("BTC", "binance:BTCUSDT", 1.0, 0.00541, *FITTED["BTC"]),
-        Asset("ETH", "binance:ETHUSDT", 0.7064366394033871, 0.00766, *FITTED["ETH"]),
-        Asset("SOL", "binance:SOLUSDT", 0.6310037175639559, 0.00858, *FITTED["SOL"]),
-        Asset("XRP", "binance:XRPUSDT", 0.5658394110809131, 0.00956, *FITTED["XRP"]),
-        Asset("HYPE", "hyperliquid:@107", 0.4784547133706857, 0.01131, USUAL, USUAL),
-        Asset("XAU", "hyperliquid:xyz:GOLD", 1.7370922597118699, 0.00312, USUAL, USUAL, CHICAGO, SHUT),
-        Asset("SP500", "hyperliquid:xyz:SP500", 3.437935601155441, 0.00157, USUAL, USUAL, NEW_YORK, SHUT),
-        Asset("NVDAX", "hyperliquid:xyz:NVDA", 1.6028217601617174, 0.00338, USUAL, USUAL, NEW_YORK, SHUT),
-        Asset("TSLAX", "hyperliquid:xyz:TSLA", 1.6068755936957768, 0.00337, USUAL, USUAL, NEW_YORK, SHUT),
-        Asset("AAPLX", "hyperliquid:xyz:AAPL", 2.0916380815843123, 0.00259, USUAL, USUAL, NEW_YORK, SHUT),
-        Asset("GOOGLX", "hyperliquid:xyz:GOOGL", 1.6827392777257926, 0.00322, USUAL, USUAL, NEW_YORK, SHUT),
-        Asset("WTIOIL", "hyperliquid:xyz:CL", 0.8475062847978935, 0.00639, USUAL, USUAL, CHICAGO, SHUT),
-        Asset("SPCX", "hyperliquid:xyz:SPCX", 0.4329342627683478, 0.005, USUAL, USUAL, NEW_YORK, SHUT),
+        Asset("BTC", "binance:BTCUSDT", 1.0, 0.00541, USUAL, USUAL_HOUR),
+        Asset("ETH", "binance:ETHUSDT", 0.7064366394033871, 0.00766, USUAL, USUAL_HOUR),
+        Asset("SOL", "binance:SOLUSDT", 0.6310037175639559, 0.00858, USUAL, USUAL_HOUR),
+        Asset("XRP", "binance:XRPUSDT", 0.5658394110809131, 0.00956, USUAL, USUAL_HOUR),
+        Asset("HYPE", "hyperliquid:@107", 0.4784547133706857, 0.01131, USUAL, USUAL_HOUR),
+        Asset("XAU", "hyperliquid:xyz:GOLD", 1.7370922597118699, 0.00312, USUAL, USUAL_HOUR, CHICAGO, SHUT),
+        Asset("SP500", "hyperliquid:xyz:SP500", 3.437935601155441, 0.00157, USUAL, USUAL_HOUR, NEW_YORK, SHUT),
+        Asset("NVDAX", "hyperliquid:xyz:NVDA", 1.6028217601617174, 0.00338, USUAL, USUAL_HOUR, NEW_YORK, SHUT),
+        Asset("TSLAX", "hyperliquid:xyz:TSLA", 1.6068755936957768, 0.00337, USUAL, USUAL_HOUR, NEW_YORK, SHUT),
+        Asset("AAPLX", "hyperliquid:xyz:AAPL", 2.0916380815843123, 0.00259, USUAL, USUAL_HOUR, NEW_YORK, SHUT),
+        Asset("GOOGLX", "hyperliquid:xyz:GOOGL", 1.6827392777257926, 0.00322, USUAL, USUAL_HOUR, NEW_YORK, SHUT),
+        Asset("WTIOIL", "hyperliquid:xyz:CL", 0.8475062847978935, 0.00639, USUAL, USUAL_HOUR, CHICAGO, SHUT),
+        Asset("SPCX", "hyperliquid:xyz:SPCX", 0.4329342627683478, 0.005, USUAL, USUAL_HOUR, NEW_YORK, SHUT),
     )
 }
 
@@ -93,7 +91,7 @@ def asset(name: str) -> Asset:
 def check(found: Asset) -> Asset:
     """The asset, when its values make sense.
 
-    >>> check(ASSETS["BTC"]._replace(hour=USUAL._replace(nu=2.0)))
+    >>> check(ASSETS["BTC"]._replace(hour=USUAL_HOUR._replace(nu=2.0)))
     Traceback (most recent call last):
     ...
     ValueError: BTC: hour.nu: 2.0 is not above 2, so that shocks have no variance
@@ -108,6 +106,8 @@ def check(found: Asset) -> Asset:
             raise ValueError(f"{found.name}: {name}: {value} is not a positive number")
         if name.endswith(".nu") and value <= 2.0:
             raise ValueError(f"{found.name}: {name}: {value} is not above 2, so that shocks have no variance")
+        if name.endswith("_weight") and value > 1.0:
+            raise ValueError(f"{found.name}: {name}: {value} is more than all")
     if not 0.0 < found.off_hours <= 10.0:
         raise ValueError(f"{found.name}: off_hours: {found.off_hours} is not between 0 and 10")
     if found.name not in {*CRYPTO, *OTHERS}:

@@ -16,13 +16,13 @@ import numpy as np
 
 from processors.online.crps import Floats
 from processors.online.day_profile import DayProfile, spread
-from processors.online.innovations import Shocks, seed_of, shocks
+from processors.online.innovations import Shocks, mean_size, seed_of, shocks
 from processors.online.market_hours import variance_multipliers
 from processors.online.synth_assets import HOUR_S, Asset, Model
 from processors.online.synth_response import rounded
 from processors.online.variance_paths import Variance, paths
 
-VERSION = "1"
+VERSION = "2"
 SECOND_NS = 1_000_000_000
 WIDEST_S = 1e10  # three hundred years: beyond, the first step's variance would not be finite
 EVEN = DayProfile().multipliers()
@@ -34,6 +34,7 @@ class Known(NamedTuple):
     price: float  # its close
     fast: float  # variance per second of an average minute, over one-minute returns
     slow: float  # over five-minute returns
+    anchor: float  # as slow, over the half-life of synth_assets.ANCHOR
     profile: Floats  # DayProfile.multipliers at the midnight before, by kind of day and slot
 
 
@@ -41,7 +42,7 @@ def known_of(state: Any, length_s: int) -> Known:
     """What a VolatilityState says for paths of a length."""
     hour = length_s <= HOUR_S
     fast, slow = (state.hour_fast, state.hour_slow) if hour else (state.fast, state.slow)
-    return Known(state.price, fast, slow, profile_of(state.profile))
+    return Known(state.price, fast, slow, state.anchor, profile_of(state.profile))
 
 
 def profile_of(packed: bytes) -> Floats:
@@ -73,11 +74,12 @@ def recipe(
     """
     if not 0.0 <= widened_s <= WIDEST_S:
         raise ValueError(f"widened_s: {widened_s} is no time")
-    if not (0.0 < known.price < np.inf and 0.0 <= known.fast < np.inf and 0.0 <= known.slow < np.inf):
-        raise ValueError(f"price, fast, slow: {known[:3]} are not a price and two variances")
+    if not (0.0 < known.price < np.inf and all(0.0 <= rate < np.inf for rate in known[1:4])):
+        raise ValueError(f"price, fast, slow, anchor: {known[:4]} are not a price and three variances")
     variance = Variance(
-        known.fast, known.slow, model.half_life_1m * 60.0, model.half_life_5m * 300.0, model.blend * 60.0
-    )
+        known.fast, known.slow, model.half_life_1m * 60.0, model.half_life_5m * 300.0, model.blend * 60.0,
+        known.anchor, model.fast_weight, model.slow_weight,
+    )  # fmt: skip
     each = multipliers(known.profile, asset, start_s, step_s, steps)
     each[0] *= np.float32(1.0 + widened_s / step_s)
     seed = seed_of(asset.name, start_s * SECOND_NS, VERSION)
@@ -111,7 +113,7 @@ def simulated(made_of: Recipe, count: int, within: Work | None = None) -> Shocks
     """Prices by time and path, the first row the known price; in the arrays of ``within`` where given.
 
     >>> from processors.online.synth_assets import ASSETS
-    >>> known = Known(100.0, 1e-9, 1e-9, np.ones((2, 48)))
+    >>> known = Known(100.0, 1e-9, 1e-9, 1e-9, np.ones((2, 48)))
     >>> made_of = recipe(known, ASSETS["BTC"], ASSETS["BTC"].hour, 1_790_000_040, 60, 60)
     >>> simulated(made_of, 1000).shape, bool((simulated(made_of, 10) == simulated(made_of, 10)).all())
     ((61, 1000), True)
@@ -119,7 +121,8 @@ def simulated(made_of: Recipe, count: int, within: Work | None = None) -> Shocks
     arrays = within or work(len(made_of.multipliers), count)
     shocks(made_of.seed, made_of.nu, arrays.shocks)
     each = made_of.multipliers.astype(np.float64)
-    return paths(made_of.price, made_of.variance, made_of.step_s, each, arrays.shocks, arrays.paths)
+    size = mean_size(made_of.nu)
+    return paths(made_of.price, made_of.variance, size, made_of.step_s, each, arrays.shocks, arrays.paths)
 
 
 def mixed(parts: Sequence[tuple[Recipe, int]]) -> Shocks:

@@ -50,8 +50,9 @@ def experts_text(asset: str, start_s: int, weighed: Sequence[Weighed], paths: in
 def whole(forecast: Any) -> Recipe:
     """The recipe of a Forecast, experts aside."""
     variance = Variance(
-        forecast.fast, forecast.slow, forecast.fast_half_life_s, forecast.slow_half_life_s, forecast.blend_s
-    )
+        forecast.fast, forecast.slow, forecast.fast_half_life_s, forecast.slow_half_life_s, forecast.blend_s,
+        forecast.anchor, forecast.fast_weight, forecast.slow_weight,
+    )  # fmt: skip
     each = np.frombuffer(forecast.multipliers, "<f4")
     return Recipe(forecast.price, variance, forecast.nu, forecast.step_ms / 1_000, each, forecast.seed)
 

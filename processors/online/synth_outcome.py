@@ -46,7 +46,7 @@ def outcome(real: Floats, paths: Shocks, competition: Competition) -> Outcome:
 
 def warm() -> None:
     """Have compiled what forecasts and their outcomes need."""
-    known = Known(100.0, 1e-9, 1e-9, EVEN)
+    known = Known(100.0, 1e-9, 1e-9, 1e-9, EVEN)
     hour = newest().competition("BTC", HOUR_S)
     paths = forecast(known, ASSETS["BTC"], ASSETS["BTC"].hour, 0, hour.increment_s, hour.points - 1, 2)
     outcome(paths[:, 0].astype(np.float64), paths, hour)

@@ -38,7 +38,7 @@ def test_weights_are_those_of_the_scores_that_the_experts_forecasts_get():
         score(
             np.array([each.price for each in events[2:]]),
             forecast(
-                Known(events[0].price, LADDER[f"{each.half_life_1m:g}"], 3e-9, np.ones((2, 48))), asset,
+                Known(events[0].price, LADDER[f"{each.half_life_1m:g}"], 3e-9, 2.5e-9, np.ones((2, 48))), asset,
                 each.model(asset.hour), START * 60, 60, 60, 400,
             ),
             competition,

@@ -1,6 +1,7 @@
 """Scores in the stream: equal to those of the offline backtest on the same bars, once each horizon is over."""
 
 import json
+import zlib
 
 import msgspec
 import numpy as np
@@ -83,6 +84,15 @@ def test_minutes_that_are_missing_are_left_out():
 def test_without_its_last_price_a_forecast_is_told_but_not_scored():
     (found,) = scored(hour(), *prices(63, missing=(60,)))
     assert (found.event_ns, found.crps, found.steps, found.last) == ((START + 62) * MINUTE, 0.0, 0, 0.0)
+
+
+def test_a_forecast_of_the_model_before_is_told_but_not_scored():
+    old = msgspec.structs.astuple(msgspec.structs.replace(hour(), levels=b"", bands=b""))[:-3]
+    kept = zlib.compress(msgspec.msgpack.encode(old))
+    stage = ForecastScores(SOURCE)
+    stage.restore(stage.snapshot() | {"waiting": [[START + 60, kept]]})
+    (found,) = scored(*prices(), stage=stage)
+    assert (found.crps, found.steps, found.start_ns) == (0.0, 0, START * MINUTE)
 
 
 def test_bands_hold_what_they_say():

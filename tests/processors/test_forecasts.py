@@ -21,7 +21,7 @@ from tests.minute_bars import ASSET, MINUTE, SOURCE, prompt
 from tests.processors.synth import minutes_of, real, run
 
 START = 29_738_280  # 2026-07-17 14:00 UTC, when all competitions are split
-LADDER = {"19.9": 2e-9, "39.8": 3e-9, "79.6": 4e-9, "22.5": 2e-9, "45": 3e-9, "90": 4e-9}
+LADDER = {"8": 2e-9, "16": 3e-9, "32": 4e-9, "2.5": 2e-9, "5": 3e-9, "10": 4e-9}
 
 
 def state(minute=START - 2, **changed):
@@ -30,7 +30,7 @@ def state(minute=START - 2, **changed):
         "instrument": SOURCE, "event_ns": (minute + 1) * MINUTE, "price": 100.0, "fast": 3e-9, "slow": 2e-9,
         "fast_half_life_s": 2_388.0, "slow_half_life_s": 864_000.0, "profile": b"", "minutes": 9_999, "missing": 0,
         "warm": True, "reason": "", "asset": ASSET, "hour_fast": 4e-9, "hour_slow": 3e-9,
-        "hour_fast_half_life_s": 2_700.0, "hour_slow_half_life_s": 371_400.0,
+        "hour_fast_half_life_s": 2_700.0, "hour_slow_half_life_s": 371_400.0, "anchor": 2.5e-9,
         "ladder": msgspec.json.encode(LADDER).decode(),
     }  # fmt: skip
     return VolatilityState(**values | changed)
@@ -139,14 +139,14 @@ def weight(expert, share, competition="1h"):
 
 
 def test_with_a_mixture_experts_share_the_paths_by_their_weights():
-    names = [f"half_life={half_life},nu={nu}" for half_life in (1350, 2700, 5400) for nu in ("2.6", "3.2", "4.4")]
+    names = [f"half_life={half_life},nu={nu}" for half_life in (150, 300, 600) for nu in (5, 8, 14)]
     weights = [weight(name, 0.5 if place in (0, 4) else 0.0) for place, name in enumerate(names)]
     known = state(START + 5 - 2 - START % 5)
     (found,) = (each for each in made(*weights, known, mixture=True) if each.competition == "1h")
     experts = msgspec.json.decode(found.experts)
     assert [(each["half_life_s"], each["nu"], each["paths"]) for each in experts] == [
-        (1350, 2.6, 500),
-        (2700, 3.2, 500),
+        (150, 5, 500),
+        (300, 8, 500),
     ]
     assert paths_of(found).shape == (61, 1_000)
     assert not np.array_equal(paths_of(found)[:, :500], paths_of(found)[:, 500:])

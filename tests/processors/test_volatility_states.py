@@ -32,7 +32,9 @@ def test_a_state_says_what_the_history_says_of_the_same_bars(holes):
             said = known_of(state, length)
             assert said.price == known.prices[index]
             assert said.fast == pytest.approx(each.fast[index], rel=1e-9)
-            assert said.slow == pytest.approx(np.nan_to_num(each.slow[known_wide(known, index)]), rel=1e-9)
+            wide = known_wide(known, index)
+            assert said.slow == pytest.approx(np.nan_to_num(each.slow[wide]), rel=1e-9)
+            assert said.anchor == pytest.approx(np.nan_to_num(each.anchor[wide]), rel=1e-9)
             assert np.allclose(said.profile, known.profile(minute // 1_440), rtol=1e-6)
         assert state.warm == (minute >= known.minutes.start + asset.warm_up_minutes)
 
@@ -56,7 +58,7 @@ def test_a_day_with_hardly_a_bar_is_not_warm():
 
 def test_before_the_first_return_variances_are_zero():
     (said,) = VolatilityStates(BTC).on_event(bar(BTC, START))
-    assert (said.fast, said.slow, said.hour_fast, said.hour_slow) == (0.0, 0.0, 0.0, 0.0)
+    assert (said.fast, said.slow, said.hour_fast, said.hour_slow, said.anchor) == (0.0,) * 5
 
 
 def test_the_ladder_holds_what_experts_start_from():

@@ -14,6 +14,7 @@ FIELDS = {
     "slow": 1e-9,
     "hour_fast": 2e-9,
     "hour_slow": 1e-9,
+    "anchor": 1e-9,
     "warm": True,
     "reason": "",
 }

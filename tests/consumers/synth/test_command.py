@@ -78,7 +78,7 @@ def test_a_mistake_is_told_by_its_name(bars, arguments, named):
 
 
 BEFORE = {"competition": "1h", "fitted_before": "2026-04-23T00:00:00+00:00"}
-MODEL = {"half_life_1m": 60.0, "half_life_5m": 288.0, "nu": 4.0, "blend": 480.0}
+MODEL = {"half_life_1m": 60.0, "half_life_5m": 288.0, "nu": 4.0, "blend": 480.0, "fast_weight": 0.8, "slow_weight": 0.7}
 
 
 @pytest.mark.parametrize(

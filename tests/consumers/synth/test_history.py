@@ -29,12 +29,13 @@ def test_what_is_cut_off_changes_nothing_before_it(cut, asset):
     part = Minutes(whole.start, whole.closes[:cut])
     long, short = history(asset, whole), history(asset, part)
     assert np.array_equal(long.prices[:cut], short.prices)
-    fast, slow = states(long, 60.0, 50.0)
-    short_fast, short_slow = states(short, 60.0, 50.0)
+    fast, slow, anchor = states(long, 60.0, 50.0)
+    short_fast, short_slow, short_anchor = states(short, 60.0, 50.0)
     assert np.array_equal(fast[:cut], short_fast, equal_nan=True)
     known = known_wide(long, cut - 1)
     assert known == known_wide(short, cut - 1)
     assert np.array_equal(slow[: known + 1], short_slow[: known + 1], equal_nan=True)
+    assert np.array_equal(anchor[: known + 1], short_anchor[: known + 1], equal_nan=True)
 
 
 def test_the_slow_state_is_that_of_resampled_bars():
@@ -56,7 +57,7 @@ def test_the_slow_state_is_that_of_resampled_bars():
 
 def test_a_return_over_a_gap_is_measured_against_all_its_minutes():
     found = scaled(np.array([1.0, np.nan, np.e]), np.array([1.0, 1.0, 3.0]), np.arange(3))
-    assert found[2] == pytest.approx(1.0 / 2.0)
+    assert found[2] == pytest.approx(1.0 / np.sqrt(2.0))
     assert np.isnan(found[:2]).all()
 
 

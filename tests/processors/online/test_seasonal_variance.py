@@ -80,13 +80,30 @@ def test_a_restart_changes_nothing():
     assert all(np.array_equal(left[3], right[3]) for left, right in zip(once, again, strict=True))
 
 
-def test_a_half_life_that_a_snapshot_lacks_begins_anew():
+def walked():
     state = SeasonalVariance(ASSETS["BTC"], NARROW, WIDES)
-    for place, price in enumerate((100.0, 101.0, 100.0)):
+    for place, price in enumerate((100.0, 101.0, 100.0, 104.0)):
         state.on_bar(MONDAY + place, price)
+    return state
+
+
+def test_a_half_life_that_a_snapshot_lacks_begins_with_the_nearest_one():
+    state = walked()
     other = SeasonalVariance(ASSETS["BTC"], (NARROW[0], 500.0), WIDES)
     other.restore(state.snapshot())
-    assert other.narrow.rates() == {NARROW[0]: state.narrow.rates()[NARROW[0]], 500.0: 0.0}
+    rates = state.narrow.rates()
+    assert other.narrow.rates() == {NARROW[0]: rates[NARROW[0]], 500.0: rates[NARROW[1]]}
+
+
+def test_a_snapshot_of_mean_squares_gives_the_same_variance():
+    snapshot = walked().snapshot()
+    rungs = snapshot["narrow"].pop("means")
+    snapshot["narrow"]["rungs"] = [[half_life, 9e-8 * weight, weight] for half_life, _, weight in rungs]
+    snapshot["wide"]["rungs"] = [[half_life, 0.0, 0.0] for half_life, _, _ in snapshot["wide"].pop("means")]
+    state = SeasonalVariance(ASSETS["BTC"], NARROW, WIDES)
+    state.restore(snapshot)
+    assert state.narrow.rates() == pytest.approx(dict.fromkeys(NARROW, 9e-8 / 60.0))
+    assert set(state.wide.rates().values()) == {0.0}
 
 
 @pytest.mark.parametrize("bar", [(MONDAY, 101.0), (MONDAY - 1, 101.0), (MONDAY + 1, np.nan), (MONDAY + 1, -1.0)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from processors.online.day_profile import DayProfile, spread
-from processors.online.innovations import seed_of, shocks
+from processors.online.innovations import mean_size, seed_of, shocks
 from processors.online.market_hours import variance_multipliers
 from processors.online.synth_assets import ASSETS
 from processors.online.synth_forecast import VERSION, Known, digest, forecast, multipliers, recipe, simulated, work
@@ -15,7 +15,7 @@ from processors.online.variance_paths import Variance, paths
 
 BTC, TSLAX = ASSETS["BTC"], ASSETS["TSLAX"]
 PROFILE = np.linspace(0.5, 1.5, 96).reshape(2, 48)
-KNOWN = Known(100.0, 4e-9, 2e-9, PROFILE)
+KNOWN = Known(100.0, 4e-9, 2e-9, 3e-9, PROFILE)
 START_S = 29_738_280 * 60  # Friday, 2026-07-17 14:00 UTC
 
 
@@ -27,9 +27,13 @@ def test_paths_are_those_of_the_model_with_its_seed_and_its_minutes_multipliers(
     first = START_S // 60 + 1
     each = variance_multipliers(TSLAX, first, 1_440) * spread(PROFILE, first, 1_440)
     model = TSLAX.day
-    variance = Variance(4e-9, 2e-9, model.half_life_1m * 60, model.half_life_5m * 300, model.blend * 60)
+    variance = Variance(
+        4e-9, 2e-9, model.half_life_1m * 60, model.half_life_5m * 300, model.blend * 60, 3e-9, model.fast_weight,
+        model.slow_weight,
+    )  # fmt: skip
     noise = shocks(seed_of("TSLAX", START_S * 10**9, VERSION), model.nu, np.empty((288, 20), np.float32))
-    expected = paths(100.0, variance, 300.0, each.reshape(288, 5).mean(axis=1), noise, np.empty((289, 20), np.float32))
+    steps, size = each.reshape(288, 5).mean(axis=1), mean_size(model.nu)
+    expected = paths(100.0, variance, size, 300.0, steps, noise, np.empty((289, 20), np.float32))
     assert np.allclose(made(asset=TSLAX), expected, rtol=1e-6)
 
 
@@ -43,7 +47,13 @@ def test_paths_are_the_same_in_arrays_that_were_used_before():
 
 @pytest.mark.parametrize(
     "changed",
-    [{"asset": ASSETS["ETH"]}, {"start_s": START_S + 60}, {"known": KNOWN._replace(fast=5e-9)}, {"widened_s": 60.0}],
+    [
+        {"asset": ASSETS["ETH"]},
+        {"start_s": START_S + 60},
+        {"known": KNOWN._replace(fast=5e-9)},
+        {"known": KNOWN._replace(anchor=5e-9)},
+        {"widened_s": 60.0},
+    ],
 )
 def test_another_asset_start_state_or_age_gives_other_paths(changed):
     assert not np.array_equal(made(**changed)[1:], made()[1:])
@@ -81,6 +91,7 @@ def test_what_is_old_widens_the_first_step():
         (KNOWN._replace(price=0.0), 0.0),
         (KNOWN._replace(fast=-1.0), 0.0),
         (KNOWN._replace(slow=np.nan), 0.0),
+        (KNOWN._replace(anchor=-1e-9), 0.0),
         (KNOWN, -1),
         (KNOWN, 1e300),
     ],

@@ -36,9 +36,9 @@ def test_a_gaussian_has_the_same_variance_and_no_memory():
     recipe = whole(hour())
     normal = simulated(gaussian(recipe), 20_000)
     steps = np.diff(np.log(normal.astype(float)), axis=0)
-    weights = 2.0 ** (-recipe.step_s * np.arange(len(steps)) / recipe.variance.blend_s)
-    expected = (
-        (weights * recipe.variance.fast + (1 - weights) * recipe.variance.slow) * recipe.multipliers * recipe.step_s
-    )
-    assert steps.var(axis=1) == pytest.approx(expected, rel=0.08)
+    state = recipe.variance
+    fast, slow, anchor = np.sqrt([state.fast, state.slow, state.anchor])
+    weights = state.fast_weight * 2.0 ** (-recipe.step_s * np.arange(len(steps)) / state.blend_s)
+    levels = weights * fast + (1 - weights) * (state.slow_weight * slow + (1 - state.slow_weight) * anchor)
+    assert steps.var(axis=1) == pytest.approx(levels**2 * recipe.multipliers * recipe.step_s, rel=0.08)
     assert np.mean(steps**4) / np.mean(steps**2) ** 2 == pytest.approx(3.0, rel=0.1)

@@ -5,29 +5,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.online.innovations import shocks
+from processors.online.innovations import mean_size, shocks
 from processors.online.variance_paths import Variance, paths
 
-STATE = Variance(1e-8, 4e-8, 3_600.0, 86_400.0, 7_200.0)
-CALM = STATE._replace(slow=1e-8, fast_half_life_s=math.inf, slow_half_life_s=math.inf)
+STATE = Variance(1e-8, 4e-8, 3_600.0, 86_400.0, 7_200.0, 2e-8, 0.9, 0.6)
+CALM = STATE._replace(slow=1e-8, anchor=1e-8, fast_half_life_s=math.inf, slow_half_life_s=math.inf)
 
 
 def made(state=STATE, nu=5.0, seed=1, steps=288, count=1_000, price=100.0, multipliers=None):
     out = np.empty((steps + 1, count), np.float32)
     each = np.ones(steps) if multipliers is None else multipliers
-    return paths(price, state, 300.0, each, shocks(seed, nu, np.empty((steps, count), np.float32)), out)
+    noise = shocks(seed, nu, np.empty((steps, count), np.float32))
+    return paths(price, state, mean_size(nu), 300.0, each, noise, out)
 
 
-def one_path(state, multipliers, noise):
+def level(rate):
+    """The mean size of normal returns of a variance."""
+    return math.sqrt(2 / math.pi * rate)
+
+
+def one_path(state, size, multipliers, noise):
     """The recursion as the head of the module tells it."""
-    fast, slow, total, prices = state.fast, state.slow, 0.0, [100.0]
+    fast, slow, anchor, total, prices = level(state.fast), level(state.slow), level(state.anchor), 0.0, [100.0]
     gains = [1 - 2 ** (-300 / half_life) for half_life in (state.fast_half_life_s, state.slow_half_life_s)]
     for step, shock in enumerate(noise):
-        weight = 2 ** (-300 * step / state.blend_s)
-        width = 300 * multipliers[step]
-        move = math.sqrt((weight * fast + (1 - weight) * slow) * width) * shock
-        fast += gains[0] * (move * move / width - fast)
-        slow += gains[1] * (move * move / width - slow)
+        weight = state.fast_weight * 2 ** (-300 * step / state.blend_s)
+        width = math.sqrt(300 * multipliers[step])
+        rest = state.slow_weight * slow + (1 - state.slow_weight) * anchor
+        move = width * (weight * fast + (1 - weight) * rest) * shock / size
+        fast += gains[0] * (abs(move) / width - fast)
+        slow += gains[1] * (abs(move) / width - slow)
         total += move
         prices.append(100 * math.exp(total))
     return prices
@@ -36,16 +43,30 @@ def one_path(state, multipliers, noise):
 def test_each_path_follows_the_recursion():
     multipliers = np.linspace(0.3, 2.0, 288)
     noise = shocks(9, 4.0, np.empty((288, 3), np.float32))
-    expected = np.transpose([one_path(STATE, multipliers, row) for row in noise.T.astype(float)])
-    found = paths(100.0, STATE, 300.0, multipliers, noise, np.empty((289, 3), np.float32))
+    expected = np.transpose([one_path(STATE, mean_size(4.0), multipliers, row) for row in noise.T.astype(float)])
+    found = paths(100.0, STATE, mean_size(4.0), 300.0, multipliers, noise, np.empty((289, 3), np.float32))
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_variance_over_the_horizon_is_that_of_the_blend():
-    ends = np.log(made(count=50_000, nu=10.0)[-1].astype(float) / 100)
-    weights = 2.0 ** (-300 * np.arange(288) / STATE.blend_s)
-    assert ends.var() == pytest.approx(300 * (weights * 1e-8 + (1 - weights) * 4e-8).sum(), rel=0.05)
-    assert ends.mean() == pytest.approx(0.0, abs=4 * ends.std() / math.sqrt(50_000))
+def test_the_mean_size_of_returns_goes_from_the_fast_state_to_slow_and_anchor():
+    sizes = np.abs(np.diff(np.log(made(count=20_000, nu=10.0).astype(float)), axis=0)).mean(axis=1) / math.sqrt(300)
+    assert sizes[0] == pytest.approx(0.9 * level(1e-8) + 0.1 * (0.6 * level(4e-8) + 0.4 * level(2e-8)), rel=0.03)
+    assert sizes[-10:].mean() == pytest.approx(0.6 * level(4e-8) + 0.4 * level(2e-8), rel=0.1)
+
+
+def test_a_path_returns_to_the_anchor_as_far_as_the_weights_leave_it_room():
+    wild = STATE._replace(fast=64e-8, slow=64e-8, slow_half_life_s=14_400.0, blend_s=1e9, fast_weight=0.7)
+    ends = [
+        np.abs(np.diff(np.log(made(wild._replace(slow_weight=share), steps=600).astype(float)[-100:]), axis=0)).mean()
+        for share in (0.2, 0.6, 1.0)
+    ]
+    assert math.sqrt(300) * level(2e-8) < ends[0] < ends[1] < ends[2]
+
+
+def test_a_calm_path_has_the_mean_size_that_it_begins_with_whatever_its_tails():
+    for nu in (2.5, 5.0, math.inf):
+        moves = np.diff(np.log(made(CALM, nu).astype(float)), axis=0)
+        assert np.abs(moves).mean() == pytest.approx(math.sqrt(300) * level(1e-8), rel=0.01)
 
 
 def test_off_hours_inside_the_horizon_are_quieter():
@@ -82,4 +103,4 @@ def test_paths_scale_with_the_price(price):
 
 def test_arrays_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="for 3 steps"):
-        paths(1.0, STATE, 60.0, np.ones(2), np.zeros((3, 2), np.float32), np.empty((4, 2), np.float32))
+        paths(1.0, STATE, 0.75, 60.0, np.ones(2), np.zeros((3, 2), np.float32), np.empty((4, 2), np.float32))
