@@ -23,6 +23,8 @@ hypothesis.settings.load_profile("tidemill")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_broker: needs a broker that is no mock")
+    # A test's broker lives for minutes: Java's second compiler costs it more than it gains.
+    os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 
 def pytest_report_header() -> list[str]:
