@@ -64,7 +64,8 @@ def choose(path: str | None = None) -> Input:
     asked = path if path is not None else os.environ.get(DATA_VARIABLE)
     if asked:
         if not Path(asked).is_file():
-            raise UserError(f"{DATA_VARIABLE}: no recording {asked}")
+            option = DATA_VARIABLE if path is None else "--data"
+            raise UserError(f"{option}: {asked} is no file of recorded frames")
         return _recording(Path(asked), 0, 1 << 62, "")
     if RECORDING.is_file():
         return _recording(RECORDING, BEGIN_NS, END_NS, ", 2025-11-25 17:00–18:49 UTC")

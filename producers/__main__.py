@@ -120,7 +120,7 @@ def feed(
         else:
             source = _recorded(recording, known[name], symbols or [], channel or [], bar)
         count = publishing.play(_played(source, interval_ns, factor, seconds), publisher, name)
-    typer.echo(f"{count} records published, {publisher.acked} confirmed")
+    typer.echo(f"{count} records published, {publisher.acked} messages confirmed (a clock is one in each partition)")
 
 
 def clock() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from consumers import demo_input
+from infra.errors import UserError
 from producers import simulator
 from schemas import Clock, Tick
 from tests import data
@@ -56,6 +57,11 @@ def test_a_recording_that_is_not_there_is_a_users_mistake(tmp_path: Path) -> Non
     assert told.returncode == 2
     assert "DEMO_DATA" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_a_wrong_recording_is_told_by_the_option_that_named_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"--data: {tmp_path} is no file of recorded frames"):
+        demo_input.choose(str(tmp_path))
 
 
 def test_without_recording_and_network_the_simulator_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
