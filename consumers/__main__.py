@@ -19,6 +19,7 @@ from processors.wiring import plan, source
 
 log = logs.logger(__name__)
 ARCHIVE = "archive"  # folder under data_dir
+AWAKE_S = 1.0
 ARCHIVE_SECONDS = 10.0  # a file for each table and partition: fewer and larger ones
 
 Names = Annotated[list[str] | None, typer.Argument(help="Sinks: clickhouse, archive.")]
@@ -82,7 +83,8 @@ def run_all(runners: Sequence[Runner]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():  # a signal that a thread of the database took is acted on when this one wakes
+            thread.join(AWAKE_S)
     if failures:
         raise failures[0]
 

@@ -155,3 +155,23 @@ def test_the_command_keeps_what_is_there_and_ends_well_when_told_to(live: Settin
     finally:
         process.kill()
     assert archived(root, "ticks") == STREAM
+
+
+def test_a_signal_that_another_thread_has_taken_ends_the_sinks() -> None:
+    code = """
+import signal, threading, time
+from consumers.__main__ import run_all
+
+class Sink:
+    written = 0
+    over = threading.Event()
+    def run(self):
+        time.sleep(0.5)  # the main thread waits by now
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        self.over.wait()
+    def stop(self):
+        self.over.set()
+
+run_all([Sink()])
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=PATIENCE_S, check=True)
