@@ -82,7 +82,7 @@ class Workers:
         """Wait until a worker has told something."""
 
         def has_told() -> bool:
-            self.alive()
+            assert self._running[name].poll() is None, self.told(name)[-4_000:]
             return words in self.told(name)
 
         until(has_told, lambda: self.told(name))
