@@ -66,6 +66,11 @@ def why_halted(watch: Watch) -> str:
     return next(iter(watch["halted"].values()), "")
 
 
+def within_band(price: float, mid: float, band_bps: float) -> bool:
+    """Whether a price is no further from the mid than a limit allows."""
+    return abs(price - mid) / mid * BPS <= band_bps
+
+
 class Limits:
     """The limits of one executor on one instrument.
 
@@ -98,7 +103,7 @@ class Limits:
         size = unscaled(request.size, request.size_decimals)
         if price * size > options.order:
             return f"order: {price * size} is more than {options.order}"
-        if abs(price - mid) / mid * BPS > options.band_bps:
+        if not within_band(price, mid, options.band_bps):
             return f"band: {price} is more than {options.band_bps} bps from {mid}"
         sign = 1.0 if request.side == "buy" else -1.0
         waiting = sum(

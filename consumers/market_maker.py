@@ -80,18 +80,22 @@ class MarketMaker(Stage[In, Out]):
         if not live:
             known.adopt_steps()
         why, made = refusal(state, self.options, live), None
-        requests = self._withdrawn(why, live)
+        requests: Iterator[OrderRequest] | None = None
         if not why:
             grid = known.grid
             assert grid is not None, "a market that may be quoted has steps"
             rooms = known.rooms(grid)
             try:
                 made = self._wanted(grid, rooms)
-                requests = self._changed(made, live, grid, rooms)
             except ValueError:
                 why = "no finite quotes"
+            else:
+                if made.beyond:
+                    why, made = "quotes wider than the price band", None
+                else:
+                    requests = self._changed(made, live, grid, rooms)
         acted = False
-        for request in requests:
+        for request in requests or self._withdrawn(why, live):
             acted = True
             if request.action in ("place", "replace"):
                 breach = known.limits.check(request, self._beside(request))
@@ -121,7 +125,10 @@ class MarketMaker(Stage[In, Out]):
             Usd(state.markouts[1]),
         )
         touch = Touch(state.best_bid, state.best_ask, state.book_decimals)
-        return wanted(inputs, self._terms, options.least_half_spread_bps, grid, touch, known.sizes.order, rooms)
+        return wanted(
+            inputs, self._terms, options.least_half_spread_bps, grid, touch, known.sizes.order, rooms,
+            options.limits.band_bps,
+        )  # fmt: skip
 
     def _withdrawn(self, why: str, live: list[Order]) -> Iterator[OrderRequest]:
         """Take every order back; ask again for those that should have gone."""
@@ -139,7 +146,10 @@ class MarketMaker(Stage[In, Out]):
             plan = difference(target, own, room, grid, self._thresholds, state.now_ns, state.changed[number])
             if plan.place or plan.replace:
                 state.changed[number] = state.now_ns
-            yield from self._carried_out(side, target, plan)
+            why_gone = (
+                "moved" if target else "no room for the position" if room < grid.least else "outside the price band"
+            )
+            yield from self._carried_out(side, why_gone, plan)
 
     def _again(self, live: list[Order]) -> Iterator[OrderRequest]:
         state = self.state
@@ -148,9 +158,9 @@ class MarketMaker(Stage[In, Out]):
             if order["leaving"] and state.now_ns - last > self.options.answer_ms * MILLISECOND:
                 yield self._request("cancel", "unanswered", order["client_id"])
 
-    def _carried_out(self, side: str, target: Target | None, plan: Plan) -> Iterator[OrderRequest]:
+    def _carried_out(self, side: str, why_gone: str, plan: Plan) -> Iterator[OrderRequest]:
         for gone in plan.cancel:
-            yield self._request("cancel", "moved" if target else "no room for the position", gone)
+            yield self._request("cancel", why_gone, gone)
         if plan.replace:
             old, new = plan.replace
             yield self._request("replace", "moved", "", side, new, old)

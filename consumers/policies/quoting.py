@@ -2,12 +2,15 @@
 
 The bid is rounded down and the ask up to the market's price step, then both are moved off the other side of the book,
 so that neither would trade at once. A side whose order would carry the position beyond its bound is made smaller, down
-to the market's least order, and then left out.
+to the market's least order, and then left out; so is one whose price would be outside the band that limits allow: after
+a jump a quote may be that wide, which is no fault.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from consumers.limits import within_band
 from consumers.policies.avellaneda_stoikov import Inputs, Quotes, Terms, quotes
 from consumers.steps import Steps, passive
 
@@ -90,6 +93,7 @@ class Wanted:
     bid: Target | None
     ask: Target | None
     quotes: Quotes
+    beyond: bool = False  # both prices are outside the band
 
 
 def wanted(
@@ -100,10 +104,11 @@ def wanted(
     touch: Touch,
     order: int,
     rooms: Rooms,
+    band_bps: float = math.inf,
 ) -> Wanted:
     """The orders wanted for a state of the market and of the position.
 
-    ``order`` is the size of one order, scaled by the grid.
+    ``order`` is the size of one order, scaled by the grid; no price is further from the mid than ``band_bps``.
 
     Raises:
         ValueError: no finite quotes follow from the inputs.
@@ -120,10 +125,12 @@ def wanted(
     bid = min(made.bid, made.reservation - least)
     ask = max(made.ask, made.reservation + least)
     prices = passive(grid.price, bid, ask, *touch.on(grid.price.decimals))
+    near = [within_band(grid.price.number(price), inputs.mid, band_bps) for price in prices]
     return Wanted(
-        _target(prices.bid, min(order, rooms.bid), grid),
-        _target(prices.ask, min(order, rooms.ask), grid),
+        _target(prices.bid, min(order, rooms.bid), grid) if near[0] else None,
+        _target(prices.ask, min(order, rooms.ask), grid) if near[1] else None,
         made,
+        not any(near),
     )
 
 

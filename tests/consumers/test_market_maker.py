@@ -105,6 +105,27 @@ def test_a_side_is_made_smaller_and_left_out_at_the_bound() -> None:
     assert quotes(made)[-1].ask_size == 0.1
 
 
+def test_quotes_wider_than_the_price_band_are_withdrawn_and_halt_nothing() -> None:
+    stage, bid, ask = quoting()
+    made = feed(stage, [volatility(900, sigma=0.02), book(900)])
+    assert actions(made) == [("cancel", ""), ("cancel", "")]
+    assert reasons(made) == ["quotes wider than the price band"]
+    feed(stage, [answer(bid, "cancelled", 900), answer(ask, "cancelled", 900)])
+    made = feed(stage, [volatility(1_800), book(1_800)])
+    assert actions(made) == [("place", "buy"), ("place", "sell")]
+
+
+def test_a_side_outside_the_price_band_is_left_out_and_the_other_stays() -> None:
+    stage = ready(inventory=5.0, limits=LimitOptions(position=1e6))
+    bid, ask = requests(feed(stage, [net_position(400), book()]))
+    feed(stage, [answer(bid), answer(ask)])
+    made = feed(stage, [volatility(900, sigma=5e-3), book(900)])  # the reservation price falls by 90
+    gone, *others = requests(made)
+    assert (gone.action, gone.client_id, gone.reason) == ("cancel", bid.client_id, "outside the price band")
+    assert [request.side for request in others] == ["sell"]
+    assert (quotes(made)[-1].bid, quotes(made)[-1].ask > 0.0) == (0.0, True)
+
+
 def test_a_fill_that_only_the_order_state_tells_of_counts_against_the_bound() -> None:
     stage, bid, _ = quoting(inventory=0.1)
     made = feed(stage, [answer(bid, "cancelled", 10, filled=10), book(1_100)])
