@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 BROKER_S = 5.0
 LEFT_S = 10.0
 SCOPE = re.compile(r"[a-z][a-z0-9_]*(?::\S+)?").fullmatch
-Scope = Annotated[str, typer.Option(help="What to halt: * for all, an instrument, an executor or a gateway.")]
+Scope = Annotated[str, typer.Option(help="What it is for: * for all, an instrument, an executor or a gateway.")]
 Venue = Annotated[bool, typer.Option("--venue/--no-venue", help="Cancel at the venue directly, where keys are given.")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the record.")]
 ApiUrl = Annotated[str, typer.Option(help="Another address than the venue's own.")]

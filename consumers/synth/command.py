@@ -1,4 +1,4 @@
-"""Command ``synth``: forecasts for the Synth subnet: kept up to date, served, scored offline, and fitted."""
+"""Forecasts for the Synth subnet: kept up to date, served, scored offline, and fitted."""
 
 import json
 from datetime import UTC, date, datetime

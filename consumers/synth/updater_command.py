@@ -36,7 +36,7 @@ Source = Annotated[
 ]
 From = Annotated[str, typer.Option("--from", help="venues, or kafka: the topics bars and volatility_states.")]
 Bars = Annotated[Path | None, typer.Option(help="Parquet of minute bars that a state built anew begins with.")]
-Via = Annotated[str, typer.Option(help="Ask for https://host/path at <via>/host/path, e.g. a caching proxy.")]
+Via = Annotated[str, typer.Option(help="Ask for https://host/path at `<via>/host/path`, e.g. a caching proxy.")]
 
 
 def updater(
