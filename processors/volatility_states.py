@@ -65,7 +65,7 @@ class VolatilityStates(Stage[WideBar | Bar, VolatilityState]):
     ...     bar = Bar("binance:BTCUSDT", end_ns, end_ns, 60_000, 100.0, 101.0, 100.0, close, 0.0, 0.0, 0, 0.0)
     ...     [state] = stage.on_event(bar)
     >>> state.asset, f"{state.fast:.3e}", state.missing, state.reason
-    ('BTC', '1.650e-06', 1438, '4320 minutes of history are needed, there are 1')
+    ('BTC', '2.592e-06', 1438, '4320 minutes of history are needed, there are 1')
     """
 
     Options = VolatilityStateOptions

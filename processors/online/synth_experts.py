@@ -38,7 +38,7 @@ class Expert(NamedTuple):
 def experts(model: Model) -> tuple[Expert, ...]:
     """The experts around a model.
 
-    >>> [str(expert) for expert in experts(Model(60.0, 288.0, 4.0, 480.0))][:2]
+    >>> [str(expert) for expert in experts(Model(60.0, 288.0, 4.0, 480.0, 0.8, 0.7))][:2]
     ['half_life=1800,nu=3', 'half_life=1800,nu=4']
     """
     return tuple(

@@ -1,7 +1,6 @@
 """What a merger tells of how far it is behind."""
 
 import threading
-import time
 
 from prometheus_client import REGISTRY
 
@@ -11,6 +10,7 @@ from infra.registry import codec
 from infra.settings import Settings
 from schemas import Control
 from tests.streams import NOON
+from tests.waiting import until
 
 
 def lags() -> set[float]:
@@ -28,11 +28,8 @@ def test_a_merger_that_has_caught_up_says_so(live: Settings) -> None:
     merger = Merger(live, codec(live), [Control.topic])
     thread = threading.Thread(target=merger.run)
     thread.start()
-    until_s = time.monotonic() + 60
     try:
-        while not lags() and time.monotonic() < until_s:
-            time.sleep(0.05)
-        assert lags() == {0.0}
+        until(lambda: lags() == {0.0}, lambda: str(lags()))
     finally:
         merger.stop()
         thread.join()
