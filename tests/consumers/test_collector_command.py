@@ -75,7 +75,7 @@ def test_a_venues_stream_becomes_files_until_a_signal(tmp_path: Path, number: si
     code, errors = asyncio.run(session())
     assert code == 0, errors
     books, trades = rows(tmp_path / "orderbook_depth.csv"), rows(tmp_path / "trades.csv")
-    assert len(books) > 100
+    assert len(books) >= 100  # the first that are flushed; what came after them is flushed at the end
     assert {row["market"] for row in books} == {"ETH-USD"}
     assert all(float(row["bid_price0"]) + 0.5 == float(row["ask_price0"]) for row in books)
     assert len(trades) > 10
