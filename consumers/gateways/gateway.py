@@ -84,7 +84,6 @@ class Gateway:
         self._due = asyncio.Event()  # a reconciliation
         self._leaving = ""
         self._lapses: dict[str, str] = {}
-        self._strangers: list[str] = []
         self._early: list[OrderRequest] = []  # came before the venue was open
         self._arrived_ns = 0  # when no order of an earlier gateway can be on its way any more
         self._submission = Submission(
@@ -187,6 +186,7 @@ class Gateway:
 
     async def _keep_reconciled(self) -> None:
         told = False
+        noted: list[str] = []  # strangers
         while True:
             self._due.clear()
             try:
@@ -203,9 +203,9 @@ class Gateway:
                 told = True
                 now_ns = time.time_ns()
                 self._tell(self._ledger.position(name, now_ns, "reconciled") for name in sorted(self._instruments))
-            if strangers and strangers != self._strangers:
+            if strangers and strangers != noted:
                 self._note(f"open orders that we know nothing of: {', '.join(strangers)}")
-            self._strangers = strangers
+            noted = strangers
             if not self._due.is_set() and self.watch.seen_s.get("stream") == float("inf"):
                 self.ready.set()
             if await self._submission.cancel_unwanted(self._withdrawn):

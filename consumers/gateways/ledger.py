@@ -92,12 +92,7 @@ class Ledger:
         if order is not None and order["status"] == "unknown":  # whatever the venue's clock says, this came after
             told = told._replace(event_ns=max(told.event_ns, order["changed_ns"]))
         state = self.state(told)
-        self.orders(told.instrument).tell(state)
-        if told.venue_id:
-            self._named.add(told.venue_id, told.client_id)
-        order = self.of(told.instrument, told.client_id)
-        if order is None or ended(order):
-            self.going.discard(told.client_id)
+        order = self._heard(state)
         if order is None or order["status"] != told.status:
             return self._settle()  # it came late, or was forgotten
         word = f"{told.status} {order['filled']} {told.venue_id}"
@@ -191,12 +186,7 @@ class Ledger:
                 continue
             elif isinstance(record, OrderState):
                 self._asked.add(record.client_id, record.strategy)
-                self.orders(record.instrument).tell(record)
-                if record.venue_id:
-                    self._named.add(record.venue_id, record.client_id)
-                order = self.of(record.instrument, record.client_id)
-                if order is None or ended(order):
-                    self.going.discard(record.client_id)
+                self._heard(record)
             elif isinstance(record, Fill):
                 self._trades.add(record.fill_id)
                 self.orders(record.instrument).fill(record)
@@ -207,6 +197,17 @@ class Ledger:
                 holding = self.holding(record.instrument)
                 holding.realised = Decimal(repr(record.realised))
                 holding.fees, holding.funding = Decimal(repr(record.fees)), Decimal(repr(record.funding))
+
+    def _heard(self, state: OrderState) -> Order | None:
+        """Take down what the venue has said of an order; the order, None where it is not known."""
+        orders = self.orders(state.instrument)
+        orders.tell(state)
+        if state.venue_id:
+            self._named.add(state.venue_id, state.client_id)
+        order = orders.of(state.client_id)
+        if order is None or ended(order):
+            self.going.discard(state.client_id)
+        return order
 
     def _settle(self) -> list[Record]:
         """The trades that waited for an order which is known now."""
