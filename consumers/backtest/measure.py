@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from consumers.backtest.accounting import Ledger
+from consumers.orders import FINAL
 from consumers.steps import unscaled
 from schemas import Book, Control, Equity, Fill, OrderRequest, OrderState, Quote, Record
 
 SECOND = 1_000_000_000
 HORIZONS_S = (1, 5, 30, 60)
-FINAL = ("filled", "cancelled", "rejected", "expired")
 
 
 class Point(NamedTuple):
