@@ -16,7 +16,7 @@ from typing import Any
 
 from processors.online.resampling import MINUTE_NS, WIDE, Minute, checked, minute_of
 from processors.online.seasonal_variance import SeasonalVariance
-from processors.online.synth_assets import ANCHOR, ASSETS, USUAL, USUAL_HOUR, Asset
+from processors.online.synth_assets import ANCHOR, ASSETS, FEWEST_MINUTES, USUAL, USUAL_HOUR, Asset
 from processors.online.synth_experts import half_lives
 from processors.stage import Stage
 from schemas import Bar, Rejected, VolatilityState, WideBar
@@ -31,7 +31,7 @@ class VolatilityStateOptions:
     """Whose prices are an asset's, and how many bars a day must have."""
 
     instruments: dict[str, str] = field(default_factory=dict)  # instrument: asset, beside those of synth_assets.py
-    fewest_minutes: int = 10  # of the last 1,440
+    fewest_minutes: int = FEWEST_MINUTES  # of the last 1,440
 
     def __post_init__(self) -> None:
         for name in self.instruments.values():
@@ -140,9 +140,7 @@ class VolatilityStates(Stage[WideBar | Bar, VolatilityState]):
             event_ns=event.event_ns,
             price=event.close,
             fast=fast[day.half_life_1m],
-            fast_half_life_s=day.half_life_1m * 60.0,
             slow=slow[day.half_life_5m],
-            slow_half_life_s=day.half_life_5m * 300.0,
             profile=variance.multipliers.astype("<f4").tobytes(),
             minutes=self.state.minutes,
             missing=DAY_MINUTES - self.state.seen.bit_count(),
@@ -150,11 +148,10 @@ class VolatilityStates(Stage[WideBar | Bar, VolatilityState]):
             reason=reason,
             asset=self.asset.name,
             hour_fast=fast[hour.half_life_1m],
-            hour_fast_half_life_s=hour.half_life_1m * 60.0,
             hour_slow=slow[hour.half_life_5m],
-            hour_slow_half_life_s=hour.half_life_5m * 300.0,
             ladder=json.dumps({f"{half_life:g}": rate for half_life, rate in fast.items()}),
             anchor=slow[ANCHOR],
+            **self.asset.half_lives_s(),
         )
 
     def _lacking(self, minute: int) -> str:

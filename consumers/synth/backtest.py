@@ -17,10 +17,9 @@ from consumers.synth.history import History
 from processors.online.crps import Floats
 from processors.online.day_profile import DAY
 from processors.online.reliability import pit
+from processors.online.synth_assets import FEWEST_MINUTES
 from processors.online.synth_rules import LEAD_MINUTES, Competition
 from processors.online.synth_score import score
-
-FEWEST_MINUTES = 10  # with a bar in the day before a forecast, as in processors/volatility_states.py
 
 
 def truth(minutes: Minutes, start: int, competition: Competition) -> Floats:

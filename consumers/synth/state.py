@@ -120,7 +120,7 @@ def load(folder: Path, asset: Asset, now_ns: int, parameters: str | None = None)
             if getattr(kept, name) != value:
                 raise Unusable(f"{name}: {getattr(kept, name)!r} where {value!r} was expected")
         state = kept.volatility_state
-        for name, half_life_s in half_lives_s(asset).items():
+        for name, half_life_s in asset.half_lives_s().items():
             if state is not None and getattr(state, name) != half_life_s:
                 raise Unusable(f"latest.{name}: {getattr(state, name)} where {half_life_s} was expected")
         if (seen_ns := max(kept.seen_ns, kept.latest.get("event_ns", 0))) > now_ns:
@@ -130,17 +130,6 @@ def load(folder: Path, asset: Asset, now_ns: int, parameters: str | None = None)
     except (OSError, Unusable) as error:
         raise Unusable(f"{path}: {error}") from None
     return kept
-
-
-def half_lives_s(asset: Asset) -> dict[str, float]:
-    """The half-lives of an asset's variances, as its VolatilityStates say them."""
-    day, hour = asset.day, asset.hour
-    return {
-        "fast_half_life_s": day.half_life_1m * 60.0,
-        "slow_half_life_s": day.half_life_5m * 300.0,
-        "hour_fast_half_life_s": hour.half_life_1m * 60.0,
-        "hour_slow_half_life_s": hour.half_life_5m * 300.0,
-    }
 
 
 def _decoded(data: bytes) -> Kept:

@@ -44,12 +44,23 @@ class Asset(NamedTuple):
         """The model for paths of a length."""
         return self.hour if length_s <= HOUR_S else self.day
 
+    def half_lives_s(self) -> dict[str, float]:
+        """The half-lives of the variances that forecasts start from, as a VolatilityState names them."""
+        day, hour = self.day, self.hour
+        return {
+            "fast_half_life_s": day.half_life_1m * 60.0,
+            "slow_half_life_s": day.half_life_5m * 300.0,
+            "hour_fast_half_life_s": hour.half_life_1m * 60.0,
+            "hour_slow_half_life_s": hour.half_life_5m * 300.0,
+        }
+
     @property
     def warm_up_minutes(self) -> int:
         """History to have before the first forecast: 72 h, or 5 days where the market shuts."""
         return (5 if self.calendar else 3) * 1_440
 
 
+FEWEST_MINUTES = 10  # with a bar in the last day, for a state to be warm
 ANCHOR = 5_760.0  # bars of five minutes, 20 days: the half-life of what volatility returns to
 USUAL = Model(16.0, 107.0, 15.0, 10_080.0, 0.77, 0.74)
 USUAL_HOUR = Model(5.0, 34.0, 8.0, 10_080.0, 0.77, 0.66)

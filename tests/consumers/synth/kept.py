@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from consumers.synth.state import MINUTE_NS, Kept, half_lives_s, save
+from consumers.synth.state import MINUTE_NS, Kept, save
 from processors.online.synth_assets import ASSETS
 from schemas import VolatilityState
 
@@ -30,7 +30,7 @@ def state(asset="BTC", end_ns=NOW_NS, **changed):
     """The record; the fields that a schema has and no test cares for are zero."""
     zero = {str: "", bytes: b"", bool: False, float: 1.0, int: 1}
     fields = {name: zero[VolatilityState.__annotations__[name]] for name in VolatilityState.__struct_fields__}
-    own = {"instrument": ASSETS[asset].source, "event_ns": end_ns, **half_lives_s(ASSETS[asset])}
+    own = {"instrument": ASSETS[asset].source, "event_ns": end_ns, **ASSETS[asset].half_lives_s()}
     return VolatilityState(**fields | FIELDS | own | changed)
 
 
