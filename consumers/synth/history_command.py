@@ -9,12 +9,13 @@ import typer
 from consumers.synth.fetching import DAY_MINUTES, SETTLED_NS, first_minute, places
 from consumers.synth.state import MINUTE_NS
 from consumers.synth.updater import FAULTS
-from consumers.synth.updater_command import Bars, Names, Source, Via, WarmUp, chosen, history, stopped, warm_up_ns
+from consumers.synth.updater_command import Bars, Names, Source, WarmUp, chosen, history, stopped, warm_up_ns
 from consumers.synth.warm_up import Choice, fetched, newer, on_log, write
 from infra import logs
 from infra.broker import partition_counts
 from infra.settings import load_settings
 from processors.online.synth_assets import Asset
+from producers.history.command import Via
 from producers.history.web import Stopped
 from schemas import Bar
 

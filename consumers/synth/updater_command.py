@@ -20,7 +20,7 @@ from infra import logs, metrics
 from infra.errors import UserError
 from infra.settings import load_settings
 from processors.online.synth_assets import ASSETS, Asset
-from producers.history.command import day
+from producers.history.command import Via, day
 from schemas import Bar
 
 LOCK = ".updater.lock"
@@ -36,7 +36,6 @@ Source = Annotated[
 ]
 From = Annotated[str, typer.Option("--from", help="venues, or kafka: the topics bars and volatility_states.")]
 Bars = Annotated[Path | None, typer.Option(help="Parquet of minute bars that a state built anew begins with.")]
-Via = Annotated[str, typer.Option(help="Ask for https://host/path at `<via>/host/path`, e.g. a caching proxy.")]
 
 
 def updater(
