@@ -78,13 +78,14 @@ class _Columnar:
         self.stage, self.name = stage, name(stage)
         self.options = options.get(self.name) or stage.Options()
         self.reads = reads(stage)
+        self.kinds = {kind: number for number, kind in enumerate(self.reads)}
+        self.dtypes = column_dtypes(stage)
         self.states = initial_states(stage, 0)
         self.fresh = initial_states(stage, 1)
 
     def on_batch(self, given: list[Table], keys: Keys) -> tuple[list[Table], list[Rejection]]:
         self._grow(keys)
-        events = _events(self.stage, given)
-        return self.stage.on_batch(self.options, keys, self.states, events)
+        return self.stage.on_batch(self.options, keys, self.states, self._events(given))
 
     def snapshot(self, keys: Keys) -> dict[str, dict[str, Any]]:
         self._grow(keys)
@@ -99,6 +100,18 @@ class _Columnar:
         fresh = dict(zip(names, self.fresh[0].item(), strict=True))
         for key, state in snapshot.items():  # one taken before a field was added lacks it
             self.states[codes[key]] = tuple(state.get(name, fresh[name]) for name in names)
+
+    def _events(self, given: list[Table]) -> Events:
+        """The rows of several tables as one run of events."""
+        kind = np.concatenate([np.full(len(table), self.kinds[table.record], np.int8) for table in given])
+        key = np.concatenate([table.key for table in given])
+        cause = np.concatenate([table.cause for table in given])
+        columns = {field: _column(given, field, dtype) for field, dtype in self.dtypes.items()}
+        if len(given) == 1:
+            return Events(kind, key, cause, columns)
+        order = np.argsort(cause, kind="stable")
+        ordered = {field: column[order] for field, column in columns.items()}
+        return Events(kind[order], key[order], cause[order], ordered)
 
     def _grow(self, keys: Keys) -> None:
         if len(self.states) < len(keys.names):
@@ -180,20 +193,6 @@ def _merged(given: list[Table], keys: Keys) -> Iterator[tuple[int, Record]]:
     ]
     rows.sort(key=lambda row: row[:3])
     return ((cause, record) for cause, _, _, record in rows)
-
-
-def _events(stage: type[BatchStage[Any, Any]], given: list[Table]) -> Events:
-    """The rows of several tables as one run of events."""
-    kinds = {kind: number for number, kind in enumerate(reads(stage))}
-    kind = np.concatenate([np.full(len(table), kinds[table.record], np.int8) for table in given])
-    key = np.concatenate([table.key for table in given])
-    cause = np.concatenate([table.cause for table in given])
-    columns = {field: _column(given, field, dtype) for field, dtype in column_dtypes(stage).items()}
-    if len(given) == 1:
-        return Events(kind, key, cause, columns)
-    order = np.argsort(cause, kind="stable")
-    ordered = {field: column[order] for field, column in columns.items()}
-    return Events(kind[order], key[order], cause[order], ordered)
 
 
 def _column(given: list[Table], field: str, dtype: type) -> NDArray[Any]:

@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from processors.online.decay_fits import Fit
 from processors.online.fill_counts import ASK, BID, SECOND, SIDES, Counts, counts
 from processors.online.fill_posterior import Prior
@@ -96,9 +94,6 @@ class Intensities(Stage[Book | Trade | Market | OrderState | Fill | Clock, Inten
         super().__init__(key, options)
         self.state.step = self.options.price_step
         self._follow()
-
-    def snapshot(self) -> dict[str, Any]:
-        return dict(msgspec.to_builtins(self.state))  # thousands of numbers: dataclasses.asdict takes milliseconds
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         super().restore(snapshot)

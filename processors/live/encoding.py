@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.stage import Rejection
-from schemas import EVERY_KEY, DeadLetter, Record
+from schemas import DeadLetter, Record
 from schemas.batch import ordinals
 from schemas.codec import Codec
 from schemas.columns import Keys, Table
@@ -58,8 +58,9 @@ class Columns(NamedTuple):
 
     def lineage(self, log: Log, input_of: Callable[[int], Origin]) -> tuple[Pieces, Pieces]:
         """Position and times of each record."""
-        causes, rows = np.unique(self.causes, return_inverse=True)
-        inputs = [input_of(cause) for cause in causes.tolist()]
+        present = np.bincount(self.causes) > 0
+        inputs = [input_of(cause) for cause in np.flatnonzero(present).tolist()]
+        rows = (np.cumsum(present) - 1)[self.causes]
         offsets = np.array([each.offset for each in inputs], np.int64)
         positions = position_headers(*log, offsets[rows], self.ordinals)
         return positions, Pieces.of([each.times for each in inputs]).take(rows)
@@ -84,11 +85,10 @@ def columns(tables: Iterable[Table], codec: Codec, keys: Keys) -> Columns:
     for table in tables:
         groups.setdefault(table.record.topic, []).append(table)
     values, codes, causes = zip(*(_ordered(group, codec, keys) for group in groups.values()), strict=True)
-    names = Pieces.of([*map(str.encode, keys.names), EVERY_KEY.encode()])  # ALL is the last one's index
     return Columns(
         [(topic, len(each)) for topic, each in zip(groups, causes, strict=True)],
         Pieces.joined(values),
-        names.take(np.concatenate(codes)),
+        keys.encoded().take(np.concatenate(codes)),
         np.concatenate(causes),
         np.concatenate([ordinals(each) for each in causes]),
     )

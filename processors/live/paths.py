@@ -19,7 +19,7 @@ from schemas import Record, Rejected
 from schemas.codec import Codec
 from schemas.pieces import Ints
 
-LONG = 100  # records of a run from which on columns are worth their fixed cost
+LONG = 16  # records of a run from which on columns are worth their fixed cost
 SHORT_RUNS = 50  # runs below that in a row after which they no longer are
 
 Values = Sequence[bytes | None]

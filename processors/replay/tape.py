@@ -12,7 +12,6 @@ import numpy as np
 from schemas.batch import Batch
 from schemas.codec import Codec
 from schemas.columns import ALL
-from schemas.record import EVERY_KEY
 
 
 class Tape:
@@ -48,7 +47,7 @@ def encoded(batch: Batch, codec: Codec) -> tuple[Sequence[bytes], Sequence[bytes
         codes[table.cause] = table.key
         for index, value in zip(table.cause.tolist(), codec.encode_table(table, batch.keys).to_list(), strict=True):
             values[index] = value
-    names = [*map(str.encode, batch.keys.names), EVERY_KEY.encode()]  # ALL is the last one's index
+    names = batch.keys.encoded().to_list()
     keys = [names[code] for code in codes.tolist()]
     return keys, values, [position.header() for position in batch.lineage.positions()]
 
