@@ -61,9 +61,10 @@ class Book:
             if last <= self._last:
                 return []
             before = self._last if self._chained else -1
+        price_decimals, size_decimals, bids, asks = self._sides(event.b, event.a)
         delta = Depth(
             self._instrument, event_ns, received_ns, "delta", "", first, last, before,
-            *self._sides(event.b, event.a), b"", b"", 0, 0, False,
+            price_decimals, size_decimals, bids, asks, b"", b"", 0, 0, False,
         )  # fmt: skip
         if self.live and follows:
             self._last = last

@@ -20,7 +20,7 @@ from schemas.levels import packed, scaled
 from schemas.record import Rejected
 
 MOST_DIGITS = 18  # of a number that surely fits into 64 bits
-KEPT = 256  # levels that numbers are kept for
+FIRST = 256  # levels that there is room for at first
 SHORTEST = len('["1","1"],')
 QUOTE, COMMA, POINT, ZERO, NINE, OPEN, CLOSE = (ord(sign) for sign in '",.09[]')
 PAIRS = msgspec.json.Decoder(list[tuple[str, str]])
@@ -37,61 +37,77 @@ class Reader:
     """
 
     def __init__(self) -> None:
-        self._numbers = np.empty(2 * KEPT, np.int64)  # kept, for to make it anew would cost as much as to fill it
-        self._data = self._numbers.data.cast("B")
+        self._make_room(FIRST)
 
     def sides(self, bids: "msgspec.Raw | bytes", asks: "msgspec.Raw | bytes") -> Sides:
-        """Levels from the JSON text of both sides.
+        """Levels from both sides, each a JSON value.
 
         Raises:
             Rejected: they are not lists of pairs of decimals as strings, or too large for 64 bits.
 
         """
-        bids, asks = bytes(bids), bytes(asks)
-        numbers, data, most = self._numbers, self._data, (len(bids) + len(asks)) // SHORTEST
-        if most > KEPT:
-            numbers = np.empty(2 * most, np.int64)
-            data = numbers.data.cast("B")
-        count, more, price_decimals, size_decimals = _read(bids, asks, numbers)
-        if count < 0:
-            return _slowly(bids, asks)
-        middle, end = 16 * count, 16 * (count + more)
-        return price_decimals, size_decimals, data[:middle].tobytes(), data[middle:end].tobytes()
+        text = b"".join((bids, asks))
+        if len(text) > self._longest:
+            self._make_room(len(text) // SHORTEST + 1)
+        data = self._data
+        middle, end, price_decimals, size_decimals = _read(text, self._numbers)
+        if middle < 0:
+            return _slowly(bytes(bids), bytes(asks))
+        return (
+            price_decimals,
+            size_decimals,
+            data[:middle].tobytes() if middle else b"",
+            data[middle:end].tobytes() if middle < end else b"",
+        )
+
+    def _make_room(self, levels: int) -> None:
+        """Room for the numbers of so many levels; kept, for to make it anew would cost as much as to fill it."""
+        self._longest = levels * SHORTEST
+        self._numbers = np.empty(2 * levels, np.int64)
+        self._data = self._numbers.data.cast("B")
 
 
 @kernel
-def _read(bids: bytes, asks: bytes, numbers: NDArray[np.int64]) -> tuple[int, int, int, int]:
-    """Levels of each side and both decimals, the numbers themselves into ``numbers``; -1 levels for unknown text."""
-    bid_levels, price_decimals, size_decimals = _side(bids, numbers, -1, -1)
-    if bid_levels < 0:
+def _read(text: bytes, numbers: NDArray[np.int64]) -> tuple[int, int, int, int]:
+    """Where the bytes of bids and of asks end in ``numbers``, and both decimals; -1 for unknown text."""
+    if len(text) < 4 or text[len(text) - 1] != CLOSE:
         return -1, 0, 0, 0
-    ask_levels, price_decimals, size_decimals = _side(asks, numbers[2 * bid_levels :], price_decimals, size_decimals)
-    if ask_levels < 0:
+    bids, at, price_decimals, size_decimals = _side(text, 0, numbers, 0, -1, -1)
+    if bids < 0 or at == len(text):
         return -1, 0, 0, 0
-    return bid_levels, ask_levels, max(price_decimals, 0), max(size_decimals, 0)
+    levels, at, price_decimals, size_decimals = _side(text, at, numbers, bids, price_decimals, size_decimals)
+    if levels < 0 or at != len(text):
+        return -1, 0, 0, 0
+    return 16 * bids, 16 * levels, max(price_decimals, 0), max(size_decimals, 0)
 
 
 @kernel
-def _side(text: bytes, numbers: NDArray[np.int64], price_decimals: int, size_decimals: int) -> tuple[int, int, int]:
-    """Levels of a side and both decimals, which must be those given unless they are -1; -1 levels for unknown text."""
-    last = len(text) - 1
-    if last < 1 or text[0] != OPEN or text[last] != CLOSE:
-        return -1, 0, 0
-    levels, at = 0, 1
-    while at < last:
-        price, decimals, at = _decimal(text, at + 1 if text[at] == OPEN else last)
+def _side(
+    text: bytes, at: int, numbers: NDArray[np.int64], levels: int, price_decimals: int, size_decimals: int
+) -> tuple[int, int, int, int]:
+    """Read the side that begins at ``at``: levels with its own, where it has ended, both decimals.
+
+    Decimals must be those given unless they are -1. Unknown text gives -1 levels. The last character of ``text`` is a
+    bracket that closes, so the end is met before it is overrun.
+    """
+    if text[at] != OPEN or text[at + 1] == CLOSE:
+        return levels if text[at] == OPEN else -1, at + 2, price_decimals, size_decimals
+    sign = COMMA
+    while sign == COMMA:
+        if text[at + 1] != OPEN:
+            return -1, 0, 0, 0
+        price, decimals, at = _decimal(text, at + 2)
         if price <= 0 or text[at] != COMMA or price_decimals not in (-1, decimals):
-            return -1, 0, 0
+            return -1, 0, 0, 0
         price_decimals = decimals
         size, decimals, at = _decimal(text, at + 1)
-        if size < 0 or text[at] != CLOSE or size_decimals not in (-1, decimals):
-            return -1, 0, 0
+        if size < 0 or text[at] != CLOSE or size_decimals not in (-1, decimals) or at + 1 == len(text):
+            return -1, 0, 0, 0
         size_decimals = decimals
         numbers[2 * levels], numbers[2 * levels + 1] = price, size
         levels, at = levels + 1, at + 1
-        if at < last:
-            at = at + 1 if text[at] == COMMA and at + 1 < last else last + 1
-    return levels if at == last else -1, price_decimals, size_decimals
+        sign = text[at]
+    return levels if sign == CLOSE else -1, at + 1, price_decimals, size_decimals
 
 
 @kernel
