@@ -144,23 +144,30 @@ class File:
             raise UserError(f"{path}: damaged: ends at offset {before}, not {self._piece.last}")
 
     def _read(self, file: BinaryIO, most: int) -> pl.DataFrame:
-        """The next row groups, as long as they follow each other, so that about so many rows are held."""
+        """The next row groups, as long as they follow each other, so that about so many rows are held.
+
+        A short group comes along with the one before it: to read it by itself would cost as much as a whole one.
+        """
         if self._metadata is None:
             self._begin(file)
         if not self._groups:
             return pl.DataFrame()
         wanted = self._wanted
         begin, size, self.reached = self._groups.popleft()
-        while self._groups and self._groups[0][0] == begin + size and self.held + size <= most // 2:
+        short = size // 2
+        while self._groups and self._groups[0][0] == begin + size:
+            if self.held + size > most // 2 and self._groups[0][1] > short:
+                break
             _, more, self.reached = self._groups.popleft()
             size += more
         file.seek(0)
-        source = pl.scan_parquet(file, glob=False, hive_partitioning=False, parallel="none")
-        frame = source.select(self._columns).slice(begin, size).collect()
+        source = pl.scan_parquet(file, glob=False, hive_partitioning=False, parallel="none").select(self._columns)
+        whole = size == self._metadata.num_rows  # then there is nothing to cut out, which costs a fifth
+        frame = (source if whole else source.slice(begin, size)).collect()
         _check(self._piece.path, frame, self.reached)
-        columns = {name: frame[name] for name in self._columns}
-        columns |= {name: pl.Series([value]).new_from_index(0, len(frame)) for name, value in self._filled.items()}
-        frame = pl.DataFrame({name: columns[name] for name in sorted(columns)})
+        for place, name in enumerate(sorted({*self._columns, *self._filled})):
+            if name in self._filled:
+                frame.insert_column(place, pl.Series(name, [self._filled[name]]).new_from_index(0, len(frame)))
         if wanted.filtered and self._piece.key is None:
             key = RECORDS[wanted.table].key_field
             frame = frame.filter(frame[key].is_in([name for name in frame[key].unique() if wanted.has(name)]))

@@ -6,7 +6,7 @@ that no field of a record is in their way.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,8 +164,7 @@ class Fresh:
     def mask(self, run: Lineage) -> NDArray[np.bool_]:
         """Whether each record's cause lies above all before it; the run counts as seen from now on."""
         wanted = np.ones(len(run), np.bool_)
-        for source in _sources(run):
-            rows = np.flatnonzero((run.cause_topic == source[0]).to_numpy() & (run.cause_partition == source[1]))
+        for source, rows in _sources(run):
             ranks = (run.cause_offset[rows] << ORDINAL_BITS) + run.cause_ordinal[rows]
             highest = np.maximum.accumulate(np.concatenate(([self._highest.get(source, -1)], ranks)))
             wanted[rows] = ranks > highest[:-1]
@@ -173,6 +172,12 @@ class Fresh:
         return wanted
 
 
-def _sources(run: Lineage) -> list[tuple[str, int]]:
-    pairs = pl.DataFrame({"topic": run.cause_topic, "partition": run.cause_partition})
-    return pairs.unique(maintain_order=True).rows()
+def _sources(run: Lineage) -> Iterator[tuple[tuple[str, int], NDArray[np.bool_]]]:
+    """Topic and partition of the causes, and which rows have it; most runs have one."""
+    left = np.ones(len(run), np.bool_)
+    while left.any():
+        first = int(left.argmax())
+        source = run.cause_topic[first], int(run.cause_partition[first])
+        rows = (run.cause_topic == source[0]).to_numpy() & (run.cause_partition == source[1])
+        yield source, rows
+        left &= ~rows

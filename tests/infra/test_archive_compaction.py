@@ -14,7 +14,7 @@ import pytest
 
 from infra import archive
 from infra.archive_compaction import compact
-from infra.archive_file import Wanted
+from infra.archive_file import LARGEST, File, Wanted
 from infra.archive_rows import listing, rows
 from infra.errors import UserError
 from schemas import Connect, Heartbeat
@@ -259,3 +259,28 @@ def test_what_lies_aside_is_no_table(tmp_path: Path) -> None:
     fill(tmp_path, 2)
     together(tmp_path)
     assert archive.tables(tmp_path) == ["heartbeats"]
+
+
+@pytest.mark.parametrize(("held", "span"), [(64, 1 << 18), (64, 37), (1 << 17, 1)])
+def test_files_of_many_row_groups_read_as_one_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, span: int
+) -> None:
+    for name, value in {"archive_compaction.GROUP": 16, "archive_compaction.PENDING": 64}.items():
+        monkeypatch.setattr(f"infra.{name}", value)
+    for name, value in {"archive_rows.HELD": held, "archive_rows.SPAN": span, "archive_rows.ROWS": 50}.items():
+        monkeypatch.setattr(f"infra.{name}", value)
+    want = fill(tmp_path, 1, count=2_000)
+    together(tmp_path)
+    assert read(tmp_path).equals(want)
+
+
+def test_a_row_group_is_read_with_the_short_one_after_it_and_no_more(tmp_path: Path) -> None:
+    path = keep(tmp_path, beats(range(100), keys=1))
+    pl.read_parquet(path).write_parquet(path, row_group_size=24)  # four, and four rows more
+    (piece,) = archive.pieces(tmp_path, "heartbeats")
+    file = File(piece, Wanted("heartbeats", frozenset({"_offset", "event_ns"})), -1)
+    held = []
+    while file.fill(1):
+        held.append(file.held)
+        file.take(LARGEST)
+    assert held == [24, 24, 24, 28]
