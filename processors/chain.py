@@ -38,12 +38,14 @@ class Keyed:
         self.options = options.get(self.name)
         self.reads = reads(stage)
         self.instances: dict[str, Stage[Any, Any]] = {}
+        self._in_order: list[Stage[Any, Any]] = []  # of their keys; empty until asked for
 
     def take(self, event: Record, cause: int, refused: list[Rejection]) -> list[Record]:
         """All that an event causes; who refused it is put to ``refused``."""
         key = event.key
         if key == EVERY_KEY:
-            addressed = [self.instances[each] for each in sorted(self.instances)]
+            self._in_order = self._in_order or [self.instances[each] for each in sorted(self.instances)]
+            addressed = self._in_order
         else:
             addressed = [self.instances.get(key) or self._make(key)]
         made: list[Record] = []
@@ -68,6 +70,7 @@ class Keyed:
 
     def _make(self, key: str) -> Stage[Any, Any]:
         instance = self.instances[key] = self.stage(key, self.options)
+        self._in_order = []
         return instance
 
 
