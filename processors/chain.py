@@ -92,9 +92,9 @@ class _Columnar:
 
     def snapshot(self, keys: Keys) -> dict[str, dict[str, Any]]:
         self._grow(keys)
-        fresh = self.fresh[0].item()
-        touched = [code for code in keys.sorted_codes().tolist() if self.states[code].item() != fresh]
-        return snapshots([keys.names[code] for code in touched], self.states[touched], self.stage.State)
+        codes = keys.sorted_codes()
+        touched = codes[self.states[codes] != self.fresh]
+        return snapshots([keys.names[code] for code in touched.tolist()], self.states[touched], self.stage.State)
 
     def restore(self, snapshot: dict[str, dict[str, Any]], keys: Keys) -> None:
         codes = {key: keys.code(key) for key in snapshot}

@@ -174,10 +174,18 @@ class Worker:
         await self.release(list(self.partitions))
 
     async def keep_checkpointing(self) -> None:
-        """Checkpoint at the interval of the settings, for ever."""
+        """Checkpoint each partition once in the interval of the settings, for ever.
+
+        One after the other, for while a snapshot is taken no record is worked.
+        """
+        interval_s = self.settings.checkpoint_interval_ms / 1_000
         while True:
-            await asyncio.sleep(self.settings.checkpoint_interval_ms / 1_000)
-            await self.checkpoint()
+            chosen = list(self.partitions)
+            for tp in chosen:
+                await asyncio.sleep(interval_s / len(chosen))
+                await self.checkpoint([tp])
+            if not chosen:
+                await asyncio.sleep(interval_s)
 
     async def watch(self) -> None:
         """Measure the lag, and raise when there is one that does not shrink.
